@@ -1,0 +1,1 @@
+"""Floor 3: self-contained HTML pages and the figures on them."""

@@ -1,0 +1,1 @@
+"""Floor 1: fabrics as graphs, parts, generators, routing and file formats."""
