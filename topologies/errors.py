@@ -1,7 +1,7 @@
 """The one error base of the project, and how its message is laid out.
 
-Every error that a user can cause says *what* went wrong, *where*, what was *found*, what is *allowed* and how to mend it
-(*fix*), in one line. The command line prints that line and exits with ``exit_code``.
+Every error that a user can cause says *what* went wrong, *where*, what was *found*, what is *allowed* and how to
+mend it (*fix*), in one line. The command line prints that line and exits with ``exit_code``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ScaleplanError(Exception):
     exit_code = 1
 
     def __init__(
-        self, what: str, *, where: object = "", found: object = "", allowed: object = "", fix: object = ""
+        self, *, what: str, where: object = "", found: object = "", allowed: object = "", fix: object = ""
     ) -> None:
         self.what = _one_line(what)
         self.where = _one_line(where)

@@ -143,16 +143,16 @@ def parse_bytes(text: str, *, where: str = "size") -> int:
     InputError
         If the text is no size, is not a whole number of bytes, is zero, or is above 2⁶³ − 1.
     """
-    allowed = "a whole number of bytes from 1 to 2^63-1, with KiB MiB GiB TiB (powers of 2) or KB MB GB TB (powers of 10)"
+    allowed = "whole bytes from 1 to 2^63-1, with KiB MiB GiB TiB (powers of 2) or KB MB GB TB (powers of 10)"
     match = _BYTES_PATTERN.match(text) if len(text) <= 64 else None
     scale = _BYTE_SUFFIXES.get(match.group(2).upper()) if match else None
     if match is None or scale is None:
-        raise InputError("not a size", where=where, found=repr(text), allowed=allowed, fix="write it like 8GiB")
+        raise InputError(what="not a size", where=where, found=repr(text), allowed=allowed, fix="write it like 8GiB")
     whole, _, fraction = match.group(1).partition(".")
     numerator = int(whole + fraction) * scale
     size_bytes, rest = divmod(numerator, 10 ** len(fraction))
     if rest or not 0 < size_bytes <= _MAX_BYTES:
-        raise InputError("size out of range", where=where, found=repr(text), allowed=allowed)
+        raise InputError(what="size out of range", where=where, found=repr(text), allowed=allowed)
     return size_bytes
 
 
