@@ -149,8 +149,9 @@ def parse_bytes(text: str, *, where: str = "size") -> int:
     if match is None or scale is None:
         raise InputError(what="not a size", where=where, found=repr(text), allowed=allowed, fix="write it like 8GiB")
     whole, _, fraction = match.group(1).partition(".")
-    numerator = int(whole + fraction) * scale
-    size_bytes, rest = divmod(numerator, 10 ** len(fraction))
+    numerator: int = int(whole + fraction) * scale
+    divisor: int = 10 ** len(fraction)
+    size_bytes, rest = divmod(numerator, divisor)
     if rest or not 0 < size_bytes <= _MAX_BYTES:
         raise InputError(what="size out of range", where=where, found=repr(text), allowed=allowed)
     return size_bytes
