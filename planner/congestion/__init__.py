@@ -1,0 +1,1 @@
+"""What jobs that share links do to each other."""

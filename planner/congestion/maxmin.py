@@ -1,0 +1,220 @@
+"""Max-min fair rates of rows that share links, by freezing every local bottleneck at once.
+
+All rows rise together; a link that fills up stops the rows on it, the others go on. A row's rate loads a link as many
+times as its multiplicity says, so link l with capacity c and rows j at the common level x fills up at
+``x = c / Σ m_jl`` (*job max-min*: every edge of a ring runs at the ring's rate, so a ring is one row).
+
+Progressive filling: Bertsekas & Gallager, *Data Networks*, 1992, §6.5.2. A link that is the tightest one for *every*
+row on it keeps its level whatever happens elsewhere, because none of its rows is stopped sooner anywhere; all such
+local bottlenecks are therefore frozen in the same sweep (Ros-Giralt et al., *On the Bottleneck Structure of Congestion-
+Controlled Networks*, 2019), which takes a few sweeps where one-at-a-time filling takes as many as there are rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.congestion.incidence import Incidence, running_total, sum_at
+from topologies.errors import InputError
+
+__all__ = ["NO_LINK", "MaxMin", "bottleneck_rates", "link_rate", "max_min_rates"]
+
+NO_LINK = -1
+"""Stands in `MaxMin.bottleneck_link` where no link holds the row back."""
+
+# Two levels closer than this, relatively, are one level: they differ by rounding only.
+_SAME_LEVEL_REL = 1e-12
+
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MaxMin:
+    """Fair rates, and what holds each row back.
+
+    Attributes
+    ----------
+    rate_bytes_per_s
+        Rate of each row, shape ``(num_rows,)``; inf for a row that uses no link and has no limit.
+    bottleneck_link
+        The full link that stops the row, shape ``(num_rows,)``; `NO_LINK` where its own limit or nothing does.
+    num_sweeps
+        How many rounds of freezing it took.
+    """
+
+    rate_bytes_per_s: _Floats
+    bottleneck_link: _Ints
+    num_sweeps: int
+
+
+def _check(incidence: Incidence, capacity_bytes_per_s: _Floats) -> _Floats:
+    """Return `capacity_bytes_per_s` as floats, or say what is wrong with it."""
+    capacity = np.asarray(capacity_bytes_per_s, dtype=np.float64)
+    if capacity.shape != (incidence.num_links,):
+        raise InputError(
+            what="one capacity a link is needed",
+            where="max-min",
+            found=str(capacity.shape),
+            allowed=f"({incidence.num_links},)",
+        )
+    if capacity.size and not capacity.min() >= 0.0:
+        raise InputError(what="capacity below zero", where="max-min", found=str(capacity.min()), allowed=">= 0")
+    return capacity
+
+
+def _min_by_row(value: _Floats, row_start: _Ints, empty: float) -> _Floats:
+    """Smallest entry of each row, shape ``(num_rows,)``; `empty` for a row without entries."""
+    out = np.full(row_start.size - 1, empty)
+    filled = np.flatnonzero(row_start[1:] > row_start[:-1])
+    if filled.size:
+        out[filled] = np.minimum.reduceat(value, row_start[filled])
+    return out
+
+
+def _any_by_row(flag: npt.NDArray[np.bool_], row_start: _Ints) -> npt.NDArray[np.bool_]:
+    """Whether any entry of each row is set, shape ``(num_rows,)``."""
+    count = running_total(flag)
+    result: npt.NDArray[np.bool_] = count[row_start[1:]] > count[row_start[:-1]]
+    return result
+
+
+def _first_link(flag: npt.NDArray[np.bool_], incidence_link: _Ints, row_start: _Ints) -> _Ints:
+    """Link of the first set entry of each row, `NO_LINK` where none is set."""
+    out = np.full(row_start.size - 1, NO_LINK, dtype=np.int64)
+    hit = np.flatnonzero(flag)
+    if hit.size:
+        row = np.searchsorted(row_start, hit, side="right") - 1
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        out[row[first]] = incidence_link[hit[first]]
+    return out
+
+
+def link_rate(incidence: Incidence, rate_bytes_per_s: _Floats) -> _Floats:
+    """Bytes/s on each link when each row runs at its rate, shape ``(num_links,)``."""
+    rate = np.repeat(rate_bytes_per_s, np.diff(incidence.row_start))
+    return sum_at(incidence.link, incidence.multiplicity * rate, incidence.num_links)
+
+
+def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: _Floats) -> MaxMin:
+    """Fair share of each row's worst link, as if every row on that link took its full share (the *naive* rate).
+
+    A lower bound of the max-min rate, in one pass: rows held back elsewhere leave room that this does not hand out.
+    """
+    capacity = _check(incidence, capacity_bytes_per_s)
+    load = sum_at(incidence.link, incidence.multiplicity, incidence.num_links)
+    share = np.full(load.shape, np.inf)
+    np.divide(capacity, load, out=share, where=load > 0)
+    level = share[incidence.link]
+    rate = _min_by_row(level, incidence.row_start, np.inf)
+    tight = level <= np.repeat(rate, np.diff(incidence.row_start))
+    return MaxMin(rate, _first_link(tight, incidence.link, incidence.row_start), 1)
+
+
+def max_min_rates(
+    incidence: Incidence, capacity_bytes_per_s: _Floats, *, rate_limit_bytes_per_s: _Floats | None = None
+) -> MaxMin:
+    """Max-min fair rates of the rows.
+
+    Parameters
+    ----------
+    incidence
+        Rows × links with multiplicities.
+    capacity_bytes_per_s
+        Capacity of each link, shape ``(num_links,)``; 0 for a link that is down.
+    rate_limit_bytes_per_s
+        A rate no row exceeds whatever the links allow, shape ``(num_rows,)``.
+
+    Returns
+    -------
+    MaxMin
+        Exact up to rounding: every row is either at its limit or has a full link on which no row is faster.
+    """
+    capacity = _check(incidence, capacity_bytes_per_s)
+    num_rows, row_start = incidence.num_rows, incidence.row_start
+    limit = np.full(num_rows, np.inf) if rate_limit_bytes_per_s is None else np.asarray(rate_limit_bytes_per_s, float)
+    if limit.shape != (num_rows,) or (limit.size and not limit.min() >= 0.0):
+        raise InputError(what="rate limits must be one a row, not below zero", where="max-min", found=str(limit.shape))
+
+    # A row alone on its links cannot beat this; from here on it counts as the row's own limit, so that a link which
+    # would not fill up even with every row at that limit can be left out, and with it most of the entries.
+    alone = capacity[incidence.link] / incidence.multiplicity
+    alone_by_row = _min_by_row(alone, row_start, np.inf)
+    at_limit = alone_by_row > limit
+    bound = np.minimum(alone_by_row, limit)
+    tight = alone <= np.repeat(bound, np.diff(row_start))
+    bottleneck = np.where(at_limit, NO_LINK, _first_link(tight, incidence.link, row_start))
+    rate = bound.copy()
+
+    worst = link_rate(incidence, np.where(np.isfinite(bound), bound, 0.0))
+    keep = (worst > capacity * (1.0 + _SAME_LEVEL_REL))[incidence.link]
+    live = _Live(incidence, keep, capacity)
+    num_sweeps = 0
+    while live.row.size:
+        num_sweeps += 1
+        frozen, frozen_rate, frozen_link = live.sweep(bound)
+        done = live.row[frozen]
+        rate[done] = frozen_rate
+        held = frozen_link != NO_LINK
+        bottleneck[done[held]] = live.link_id[frozen_link[held]]
+        live.drop(frozen, frozen_rate)
+    return MaxMin(rate, bottleneck, num_sweeps)
+
+
+class _Live:
+    """The rows that still rise, and their entries on links that can still fill up.
+
+    Links are numbered anew, so that a sweep costs what is still contended and not what the fabric has.
+    """
+
+    def __init__(self, incidence: Incidence, keep: npt.NDArray[np.bool_], capacity_bytes_per_s: _Floats) -> None:
+        kept_before = running_total(keep)
+        start = kept_before[incidence.row_start]
+        self.row = np.flatnonzero(start[1:] > start[:-1])
+        self.row_start = np.append(start[self.row], kept_before[-1])
+        self.multiplicity = incidence.multiplicity[keep]
+        link = incidence.link[keep]
+        used = np.zeros(incidence.num_links, dtype=bool)
+        used[link] = True
+        self.link_id = np.flatnonzero(used)
+        new_id = np.empty(incidence.num_links, dtype=np.int64)
+        new_id[self.link_id] = np.arange(self.link_id.size)
+        self.link = new_id[link]
+        self.left_bytes_per_s = capacity_bytes_per_s[self.link_id]
+
+    def sweep(self, bound_bytes_per_s: _Floats) -> tuple[_Ints, _Floats, _Ints]:
+        """Find the rows that stop now: their positions among the live rows, rates, and links (or `NO_LINK`)."""
+        size = np.diff(self.row_start)
+        load = sum_at(self.link, self.multiplicity, self.link_id.size)
+        level = np.full(load.shape, np.inf)
+        np.divide(self.left_bytes_per_s, load, out=level, where=load > 0)
+        entry_level = level[self.link]
+        own = bound_bytes_per_s[self.row]
+        reach = np.minimum(np.minimum.reduceat(entry_level, self.row_start[:-1]), own)
+        # A link is a local bottleneck unless a row on it is held back harder elsewhere.
+        slower = np.repeat(reach, size) < entry_level * (1.0 - _SAME_LEVEL_REL)
+        local = np.ones(load.shape, dtype=bool)
+        local[self.link[slower]] = False
+        stops = local[self.link] & ~slower
+        frozen = np.flatnonzero(_any_by_row(stops, self.row_start) | (reach >= own))
+        return frozen, reach[frozen], _first_link(stops, self.link, self.row_start)[frozen]
+
+    def drop(self, frozen: _Ints, rate_bytes_per_s: _Floats) -> None:
+        """Take the frozen rows out, and what they use off their links."""
+        size = np.diff(self.row_start)
+        row_rate = np.zeros(self.row.size)
+        row_rate[frozen] = rate_bytes_per_s
+        stays = np.ones(self.row.size, dtype=bool)
+        stays[frozen] = False
+        entry_stays = np.repeat(stays, size)
+        gone = ~entry_stays
+        used = self.multiplicity[gone] * np.repeat(row_rate, size)[gone]
+        left = self.left_bytes_per_s - sum_at(self.link[gone], used, self.link_id.size)
+        self.left_bytes_per_s = np.maximum(left, 0.0)
+        self.row = self.row[stays]
+        self.link = self.link[entry_stays]
+        self.multiplicity = self.multiplicity[entry_stays]
+        self.row_start = running_total(size[stays])
