@@ -1,0 +1,1 @@
+"""Files a person writes: read strictly, with a place for every fault."""
