@@ -1,0 +1,1 @@
+"""The tests of scaleplan; folders mirror the packages."""
