@@ -1,0 +1,265 @@
+"""What Slurm says about itself, as immutable records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "UNAVAILABLE_FLAGS",
+    "JobDetail",
+    "NodeRecord",
+    "PartitionRecord",
+    "QueuedJob",
+    "ReservationRecord",
+    "SiteConfig",
+    "SlurmTopology",
+    "TopologyUnit",
+]
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One line of the queue: a job, one task of an array, or the not yet started tasks of an array together.
+
+    Parameters
+    ----------
+    ref
+        What ``scontrol update JobId=`` takes: ``123`` or ``123_4``.
+    array_tasks
+        For tasks not yet started: the first of them, as many as were read; empty for a job without an array.
+    array_limit
+        Most tasks of the array that may run at once (``%N``); 0 for no limit.
+    priority
+        Slurm's own integer priority; 0 for a held job.
+    start_s, end_s
+        Seconds since the epoch; for a pending job the begin time or Slurm's own forecast; ``None`` if unknown.
+    time_limit_s
+        ``None`` for no limit.
+    gpus_per_node
+        From the GRES asked for on each node; 0 if none were.
+    memory_mib
+        Asked for on each node, or on each CPU when `memory_is_per_cpu`; 0 for no request.
+    """
+
+    ref: str
+    job_id: int
+    array_job_id: int
+    array_tasks: tuple[int, ...]
+    array_limit: int
+    state: str
+    reason: str
+    priority: int
+    partitions: tuple[str, ...]
+    user_id: int
+    submit_s: float
+    start_s: float | None
+    end_s: float | None
+    time_limit_s: float | None
+    num_nodes: int
+    num_cpus: int
+    min_cpus_per_node: int
+    memory_mib: int
+    memory_is_per_cpu: bool
+    gpus_per_node: int
+    oversubscribe: str
+    req_nodes: tuple[str, ...]
+    exc_nodes: tuple[str, ...]
+    nodes: tuple[str, ...]
+    sched_nodes: tuple[str, ...]
+    reservation: str
+    dependency: str
+    features: str
+    is_het: bool
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the job waits to start."""
+        return self.state == "PENDING"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the job holds its nodes."""
+        return self.state in ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an array, or a task of one."""
+        return bool(self.array_tasks) or "_" in self.ref
+
+
+@dataclass(frozen=True)
+class JobDetail:
+    """The parts of ``scontrol show job`` that hold text of users or appear in some versions only."""
+
+    comment: str = ""
+    admin_comment: str = ""
+    account: str = ""
+    qos: str = ""
+    exclusive: bool | None = None
+    segment_nodes: int = 0
+    max_switches: int = 0
+    restarts: int = 0
+    min_nodes: int = 0
+    max_nodes: int = 0
+
+
+UNAVAILABLE_FLAGS = frozenset(
+    {
+        "DRAIN",
+        "DRAINED",
+        "DRAINING",
+        "DOWN",
+        "FAIL",
+        "FAILING",
+        "MAINT",
+        "MAINTENANCE",
+        "NOT_RESPONDING",
+        "NO_RESPOND",
+        "POWERED_DOWN",
+        "POWERING_DOWN",
+        "POWER_DOWN",
+        "POWERING_UP",
+        "POWER_UP",
+        "REBOOT",
+        "REBOOT_REQUESTED",
+        "REBOOT_ISSUED",
+        "RESERVED",
+        "BLOCKED",
+        "INVAL",
+        "INVALID_REG",
+        "FUTURE",
+        "UNKNOWN",
+        "ERROR",
+        "PERFCTRS",
+    }
+)
+_USABLE_BASES = frozenset({"IDLE", "MIXED", "ALLOCATED", "COMPLETING"})
+
+
+@dataclass(frozen=True)
+class NodeRecord:
+    """A node's size and what of it is taken now."""
+
+    name: str
+    state: str
+    flags: frozenset[str]
+    cpus: int
+    cpus_used: int
+    memory_mib: int
+    memory_used_mib: int
+    gpus: int
+    gpus_used: int
+    gpu_kind: str
+    features: tuple[str, ...]
+    partitions: tuple[str, ...]
+
+    @property
+    def is_up(self) -> bool:
+        """Whether new jobs may start here at all."""
+        return self.state in _USABLE_BASES and not self.flags & UNAVAILABLE_FLAGS
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs here and new jobs may start."""
+        return self.is_up and self.state == "IDLE" and "COMPLETING" not in self.flags and self.cpus_used == 0
+
+    @property
+    def gpus_free(self) -> int:
+        """GPUs that no job holds; 0 on a node that takes no jobs."""
+        return max(0, self.gpus - self.gpus_used) if self.is_up else 0
+
+
+@dataclass(frozen=True)
+class PartitionRecord:
+    """A partition: its nodes and limits."""
+
+    name: str
+    nodes: tuple[str, ...]
+    is_up: bool
+    max_nodes: int | None
+    max_time_s: float | None
+    default_time_s: float | None
+    priority_tier: int
+    is_default: bool
+    topology: str = ""
+
+
+@dataclass(frozen=True)
+class ReservationRecord:
+    """Nodes set aside for a time."""
+
+    name: str
+    nodes: tuple[str, ...]
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class TopologyUnit:
+    """A switch or a block: its name, level (0 for a leaf or a base block), hosts and children."""
+
+    name: str
+    level: int
+    hosts: tuple[str, ...]
+    children: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SlurmTopology:
+    """Slurm's own view of the network.
+
+    Parameters
+    ----------
+    kind
+        ``tree``, ``block`` or ``flat``.
+    units
+        Switches or base blocks; the leaves have level 0.
+    block_sizes
+        Sizes, in nodes, at which blocks may be joined; the first is the base block's. Empty but for ``block``.
+    """
+
+    kind: str
+    units: tuple[TopologyUnit, ...] = ()
+    block_sizes: tuple[int, ...] = ()
+
+    @property
+    def leaves(self) -> tuple[TopologyUnit, ...]:
+        """The leaf switches or base blocks, in Slurm's order."""
+        return tuple(unit for unit in self.units if unit.level == 0)
+
+    def leaf_by_host(self) -> dict[str, str]:
+        """Map each host to its leaf switch or base block."""
+        return {host: unit.name for unit in self.leaves for host in unit.hosts}
+
+    def parent_by_unit(self) -> dict[str, str]:
+        """Map each switch to the one above it; the top ones are left out."""
+        return {child: unit.name for unit in self.units for child in unit.children}
+
+
+@dataclass(frozen=True)
+class SiteConfig:
+    """``scontrol show config``: every key as Slurm wrote it, and the few that decide what is done."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def get(self, key: str) -> str:
+        """Return a setting, or an empty text when it is unset."""
+        value = self.values.get(key.lower(), "")
+        return "" if value in ("(null)", "N/A") else value
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Slurm's release, such as (22, 5) for 22.05.8; (0, 0) if it was not told."""
+        parts = self.get("SLURM_VERSION").split(".")
+        return (int(parts[0]), int(parts[1])) if len(parts) >= 2 and all(p.isdigit() for p in parts[:2]) else (0, 0)
+
+    @property
+    def topology_kind(self) -> str:
+        """``tree``, ``block`` or ``flat``, from TopologyPlugin."""
+        plugin = self.get("TopologyPlugin").removeprefix("topology/")
+        return plugin if plugin in ("tree", "block") else "flat"
+
+    @property
+    def slurm_user(self) -> str:
+        """The name of SlurmUser, without its number."""
+        return self.get("SlurmUser").split("(")[0]
