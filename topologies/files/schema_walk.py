@@ -49,5 +49,6 @@ def _step(schema: _Schema, key: str | int) -> list[_Schema]:
     if isinstance(key, int):
         items = schema.get("items")
         return [items] if isinstance(items, dict) else []
-    found = schema.get("properties", {}).get(key, schema.get("additionalProperties"))
-    return [found] if isinstance(found, dict) else []
+    found = schema.get("properties", {}).get(key)
+    others = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+    return [sub for sub in ([found] if found else others) if isinstance(sub, dict)]
