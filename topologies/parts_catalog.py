@@ -56,6 +56,10 @@ class Attribute:
         """Return a value of a parts file in the unit used inside."""
         return value if self.convert is None or isinstance(value, str) else self.convert(value)
 
+    def outside(self, value: Number | str) -> Number | str:
+        """Return a value inside in the unit of a parts file."""
+        return value if self.convert is None or isinstance(value, str) else value / self.convert(1)
+
     @property
     def is_text(self) -> bool:
         """Whether its value is text, not a number."""
@@ -192,8 +196,8 @@ def find_part(parts: Mapping[str, Part], part_id: str, part_class: PartClass | N
         )
     if part_class is not None and part.part_class != part_class:
         raise InputError(
-            what=f"this part is not a {part_class}",
-            found=f"{part_id!r}, a {part.part_class}",
+            what=f"this part is of another class than {part_class}",
+            found=f"{part_id!r}, class {part.part_class}",
             allowed=", ".join(of_class),
         )
     return part
