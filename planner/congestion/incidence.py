@@ -8,41 +8,14 @@ that crosses one uplink twice has a 2 there, and a flow sprayed over eight uplin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from topologies.errors import InputError
+from topologies.routing.rows import frozen, running_total, spans, sum_at
 
-__all__ = ["Incidence", "running_total", "sum_at"]
-
-
-def sum_at(index: npt.NDArray[np.int64], amount: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
-    """Add up `amount` by `index`, shape ``(size,)``."""
-    return np.bincount(index, weights=amount, minlength=size).astype(np.float64, copy=False)
-
-
-def running_total(count: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Sum the first 0, 1, 2, … counts, shape ``(count.size + 1,)``: where each of them starts."""
-    start = np.zeros(count.size + 1, dtype=np.int64)
-    np.cumsum(count, out=start[1:])
-    return start
-
-
-def _frozen(array: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    """Return a read-only array: the same one if nobody can write it, else a copy."""
-    if array.dtype == dtype and not array.flags.writeable and (array.base is None or not _base_writeable(array)):
-        return array
-    copy = np.array(array, dtype=dtype)
-    copy.flags.writeable = False
-    return copy
-
-
-def _base_writeable(array: npt.NDArray[Any]) -> bool:
-    """Whether the memory behind a view can be written through its owner."""
-    base = array.base
-    return not isinstance(base, np.ndarray) or bool(base.flags.writeable)
+__all__ = ["Incidence"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +27,7 @@ class Incidence:
     row_start
         Where each row begins in `link`; int64, shape ``(num_rows + 1,)``, from 0 to ``link.size``, never falling.
     link
-        Link index of each entry; integers, shape ``(num_entries,)``. Within a row each link stands once.
+        Link index of each entry; int64, shape ``(num_entries,)``. A link may stand twice in a row: entries add up.
     multiplicity
         How many times the row's rate loads the link, > 0; float64, shape ``(num_entries,)``.
     num_links
@@ -72,9 +45,9 @@ class Incidence:
     num_links: int
 
     def __post_init__(self) -> None:
-        row_start = _frozen(self.row_start, np.int64)
-        link = _frozen(self.link, np.int64)
-        multiplicity = _frozen(self.multiplicity, np.float64)
+        row_start = frozen(self.row_start, np.int64)
+        link = frozen(self.link, np.int64)
+        multiplicity = frozen(self.multiplicity, np.float64)
         if row_start.ndim != 1 or row_start.size < 1 or row_start[0] != 0 or row_start[-1] != link.size:
             raise InputError(
                 what="row_start does not span the entries", where="Incidence", found=f"{link.size} entries"
@@ -118,7 +91,7 @@ class Incidence:
         begin = self.row_start[rows]
         size = self.row_start[rows + 1] - begin
         row_start = running_total(size)
-        entry = np.repeat(begin - row_start[:-1], size) + np.arange(row_start[-1])
+        entry = spans(begin, size)
         return Incidence(row_start, self.link[entry], self.multiplicity[entry], self.num_links)
 
     @staticmethod

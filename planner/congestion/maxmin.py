@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planner.congestion.incidence import Incidence, running_total, sum_at
+from planner.congestion.incidence import Incidence
 from topologies.errors import InputError
+from topologies.routing.rows import running_total, sum_at
 
 __all__ = ["NO_LINK", "MaxMin", "bottleneck_rates", "link_rate", "max_min_rates"]
 

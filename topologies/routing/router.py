@@ -1,0 +1,187 @@
+"""`Router`: routes flows over a fabric; what is alike for all flows is worked out once and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from topologies.fabric import Fabric, LinkKind
+from topologies.routing.clos import GENERAL, ClosTables
+from topologies.routing.ends import split_ends, unreachable
+from topologies.routing.flow_links import FlowLinks
+from topologies.routing.pieces import Pieces
+from topologies.routing.plane import Plane
+from topologies.routing.rows import Int64s
+from topologies.routing.search import UNREACHABLE, SearchTables
+
+__all__ = ["Batch", "NetworkTables", "Router", "Routing", "router_for"]
+
+
+class NetworkTables:
+    """One network of a fabric with its routing tables, each made when first asked for."""
+
+    def __init__(self, fabric: Fabric, kind: LinkKind) -> None:
+        self.fabric = fabric
+        self.plane = Plane(fabric, kind)
+
+    @cached_property
+    def clos(self) -> ClosTables | None:
+        """Up-and-down tables, None if the network is no folded Clos."""
+        return ClosTables.of(self.plane)
+
+    @cached_property
+    def search(self) -> SearchTables:
+        """Breadth-first distances."""
+        return SearchTables(self.plane)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Flows that have to pass the switches of one network, checked to have a way.
+
+    Attributes
+    ----------
+    flow
+        Their numbers among all flows asked for.
+    source, target, source_group, target_group
+        Endpoints and their groups.
+    height
+        Tier where source and target meet, or `GENERAL`.
+    """
+
+    flow: Int64s
+    source: Int64s
+    target: Int64s
+    source_group: Int64s
+    target_group: Int64s
+    height: Int64s
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> Batch:
+        """Keep the flows that `mask` marks."""
+        columns = (self.flow, self.source, self.target, self.source_group, self.target_group, self.height)
+        return Batch(*(column[mask] for column in columns))
+
+
+class Routing(Protocol):
+    """How flows choose among their ways."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as in files and on the command line."""
+        ...
+
+    def add(self, network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
+        """Add the links of the flows in `batch` to `pieces`, in path order."""
+        ...
+
+
+class Router:
+    """Routes flows over one fabric.
+
+    Parameters
+    ----------
+    fabric
+        The fabric; a changed one needs a router of its own.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.fabric = fabric
+
+    @cached_property
+    def scale_out(self) -> NetworkTables:
+        """The scale-out network."""
+        return NetworkTables(self.fabric, LinkKind.SCALE_OUT)
+
+    @cached_property
+    def scale_up(self) -> NetworkTables:
+        """The scale-up networks, all domains together."""
+        return NetworkTables(self.fabric, LinkKind.SCALE_UP)
+
+    def route(self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing) -> FlowLinks:
+        """Find the links of each flow.
+
+        Parameters
+        ----------
+        source_node, target_node
+            ``(F,)`` accelerators or NICs. A flow between accelerators of one scale-up domain stays in it and is sprayed
+            over its switches; other accelerators go through their nearest NIC.
+        routing
+            How flows choose among shortest ways, such as `Spray` or `Ecmp`.
+
+        Returns
+        -------
+        FlowLinks
+            A flow from a node to itself has no links.
+
+        Raises
+        ------
+        InputError
+            If an end is no accelerator and no NIC, or no way leads from a source to its target; names both.
+        """
+        from topologies.routing.spray import Spray
+
+        ends = split_ends(self.fabric, source_node, target_node)
+        pieces = Pieces(ends.source.size)
+        leaves = np.flatnonzero(ends.out_link >= 0)
+        pieces.add(leaves, ends.out_link[leaves])
+        inside = np.flatnonzero(ends.over_scale_up)
+        if inside.size:
+            self._over(self.scale_up, inside, ends.source[inside], ends.target[inside], Spray(), pieces)
+        outside = np.flatnonzero(~ends.over_scale_up & (ends.source != ends.target))
+        if outside.size:
+            self._over(self.scale_out, outside, ends.source[outside], ends.target[outside], routing, pieces)
+        enters = np.flatnonzero(ends.in_link >= 0)
+        pieces.add(enters, ends.in_link[enters])
+        return pieces.join()
+
+    def _over(
+        self,
+        network: NetworkTables,
+        flow: Int64s,
+        source: Int64s,
+        target: Int64s,
+        routing: Routing,
+        pieces: Pieces,
+    ) -> None:
+        """Send flows over one network: by a direct link where there is one, else over its switches."""
+        num_direct, link = network.plane.direct_links(source, target)
+        share = np.repeat(1.0 / np.maximum(num_direct, 1), num_direct)
+        pieces.add(np.repeat(flow, num_direct), link, share)
+        rest = num_direct == 0
+        batch = self._batch(network, flow[rest], source[rest], target[rest])
+        if batch.flow.size:
+            routing.add(network, batch, pieces)
+
+    def _batch(self, network: NetworkTables, flow: Int64s, source: Int64s, target: Int64s) -> Batch:
+        """Look up groups and heights, and refuse flows without a way."""
+        plane = network.plane
+        source_group, target_group = plane.group[source], plane.group[target]
+        lost = np.flatnonzero((source_group < 0) | (target_group < 0))
+        if lost.size:
+            raise unreachable(self.fabric, int(source[lost[0]]), int(target[lost[0]]))
+        height = np.full(flow.shape, GENERAL, np.int64)
+        if network.clos is not None:
+            height = network.clos.heights(source_group, target_group)
+        general = np.flatnonzero(height == GENERAL)
+        if general.size:
+            hops = network.search.entry_hops(source_group[general], target_group[general])
+            lost = general[hops == UNREACHABLE]
+            if lost.size:
+                raise unreachable(self.fabric, int(source[lost[0]]), int(target[lost[0]]))
+        return Batch(flow, source, target, source_group, target_group, height)
+
+
+_ROUTERS: WeakKeyDictionary[Fabric, Router] = WeakKeyDictionary()
+
+
+def router_for(fabric: Fabric) -> Router:
+    """Return the router of a fabric, the same one each time."""
+    router = _ROUTERS.get(fabric)
+    if router is None:
+        router = _ROUTERS[fabric] = Router(fabric)
+    return router

@@ -1,0 +1,101 @@
+"""Spraying: every flow is split evenly over all its shortest ways at every switch, as a fluid.
+
+What packet spraying and per-packet adaptive routing come to on average, and the mean of hashing many flows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from topologies.routing.clos import GENERAL, ClosTables
+from topologies.routing.pieces import Pieces
+from topologies.routing.plane import Plane
+from topologies.routing.router import Batch, NetworkTables
+from topologies.routing.rows import Float64s, Int64s, count_at, spans
+
+__all__ = ["Spray"]
+
+
+@dataclass(frozen=True)
+class Spray:
+    """Even split over the shortest ways, hop by hop; each cable counts as one way, whatever its rate."""
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "spray"
+
+    def add(self, network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
+        """Add the links of the flows in `batch` to `pieces`."""
+        regular = batch.where(batch.height != GENERAL)
+        if network.clos is not None and regular.flow.size:
+            _add_regular(network.plane, network.clos, regular, pieces)
+        general = batch.where(batch.height == GENERAL)
+        if general.flow.size:
+            _add_general(network, general, pieces)
+
+
+def _add_regular(plane: Plane, clos: ClosTables, batch: Batch, pieces: Pieces) -> None:
+    """Climb bundle by bundle to where the ends meet, and come down in the mirror."""
+    _add_all_access(plane, batch.flow, batch.source, pieces, up=True)
+    for h in range(1, int(batch.height.max())):
+        _add_bundles(clos, h, batch.where(batch.height > h), pieces, up=True)
+    for h in range(int(batch.height.max()) - 1, 0, -1):
+        _add_bundles(clos, h, batch.where(batch.height > h), pieces, up=False)
+    _add_all_access(plane, batch.flow, batch.target, pieces, up=False)
+
+
+def _add_bundles(clos: ClosTables, height: int, batch: Batch, pieces: Pieces, *, up: bool) -> None:
+    """Add the bundle between two heights for every flow that goes higher than `height`."""
+    bundle = clos.bundle_of[height - 1, batch.source_group if up else batch.target_group]
+    size = clos.bundle_start[bundle + 1] - clos.bundle_start[bundle]
+    entry = spans(clos.bundle_start[bundle], size)
+    link = clos.bundle_link[entry]
+    pieces.add(np.repeat(batch.flow, size), link if up else link ^ 1, clos.bundle_share[entry])
+
+
+def _add_all_access(plane: Plane, flow: Int64s, endpoint: Int64s, pieces: Pieces, *, up: bool) -> None:
+    """Add all access links of each endpoint, evenly."""
+    size = plane.access_start[endpoint + 1] - plane.access_start[endpoint]
+    link = plane.access_link[spans(plane.access_start[endpoint], size)]
+    pieces.add(np.repeat(flow, size), link if up else link ^ 1, np.repeat(1.0 / size, size))
+
+
+def _add_general(network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
+    """Search once for each pair of groups and hand the split to all flows of the pair."""
+    plane = network.plane
+    key, which = np.unique(batch.source_group * plane.num_groups + batch.target_group, return_inverse=True)
+    which = which.ravel()
+    ways = network.search.split(key // plane.num_groups, key % plane.num_groups)
+    _add_some_access(plane, batch.flow, batch.source, which, (ways.source_key, ways.source_share), pieces, up=True)
+    size = ways.pair_start[which + 1] - ways.pair_start[which]
+    entry = spans(ways.pair_start[which], size)
+    pieces.add(np.repeat(batch.flow, size), ways.link[entry], ways.share_frac[entry])
+    _add_some_access(plane, batch.flow, batch.target, which, (ways.target_key, ways.target_share), pieces, up=False)
+
+
+def _add_some_access(
+    plane: Plane,
+    flow: Int64s,
+    endpoint: Int64s,
+    pair: Int64s,
+    end: tuple[Int64s, Float64s],
+    pieces: Pieces,
+    *,
+    up: bool,
+) -> None:
+    """Add the access links to those switches where the pair enters or leaves, evenly over parallel cables."""
+    size = plane.access_start[endpoint + 1] - plane.access_start[endpoint]
+    link = plane.access_link[spans(plane.access_start[endpoint], size)]
+    owner = np.repeat(np.arange(flow.size), size)
+    switch = plane.switch_of(link)
+    end_key, end_share = end
+    key = pair[owner] * plane.num_switches + switch
+    at = np.minimum(np.searchsorted(end_key, key), end_key.size - 1)
+    used = end_key[at] == key
+    owner, link, at, switch = owner[used], link[used], at[used], switch[used]
+    _, where = np.unique(owner * plane.num_switches + switch, return_inverse=True)
+    parallel = count_at(where.ravel(), int(where.max()) + 1 if where.size else 0)[where.ravel()]
+    pieces.add(flow[owner], link if up else link ^ 1, end_share[at] / parallel)
