@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from clos_fabrics import boxes, leaf_spine, three_tiers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fixtures.clos_fabrics import boxes, leaf_spine, three_tiers
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
 from topologies.routing.clos import GENERAL
