@@ -15,6 +15,7 @@ SUITES = MappingProxyType(
     {
         "astra": "planner.validation.suites.astra:SUITE",
         "smpi": "planner.validation.suites.smpi:SUITE",
+        "nccl": "planner.validation.suites.nccl:SUITE",
     }
 )
 

@@ -22,3 +22,10 @@ def test_targets_are_met(name: str) -> None:
 def test_astra_judges_every_row() -> None:
     (suite,) = run_suites(DATA, ["astra"]).suites
     assert all(case.counts for case in suite.outcome.cases)
+
+
+def test_nccl_picks_are_its_own() -> None:
+    (suite,) = run_suites(DATA, ["nccl"]).suites
+    assert suite.agreement_frac() == 1.0
+    assert sum(case.kind == "pick" for case in suite.outcome.cases) == 216
+    assert suite.met

@@ -1,0 +1,1 @@
+"""NCCL's own choices: its tuning model, its graph search, and what it picks for a size."""
