@@ -29,8 +29,8 @@ NO_LINK = -1
 # Two levels closer than this, relatively, are one level: they differ by rounding only.
 _SAME_LEVEL_REL = 1e-12
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
+Float64s = npt.NDArray[np.float64]
+Int64s = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class MaxMin:
         How many rounds of freezing it took.
     """
 
-    rate_bytes_per_s: _Floats
-    bottleneck_link: _Ints
+    rate_bytes_per_s: Float64s
+    bottleneck_link: Int64s
     num_sweeps: int
 
 
-def _check(incidence: Incidence, capacity_bytes_per_s: _Floats) -> _Floats:
+def _check(incidence: Incidence, capacity_bytes_per_s: Float64s) -> Float64s:
     """Return `capacity_bytes_per_s` as floats, or say what is wrong with it."""
     capacity = np.asarray(capacity_bytes_per_s, dtype=np.float64)
     if capacity.shape != (incidence.num_links,):
@@ -67,7 +67,7 @@ def _check(incidence: Incidence, capacity_bytes_per_s: _Floats) -> _Floats:
     return capacity
 
 
-def _min_by_row(value: _Floats, row_start: _Ints, empty: float) -> _Floats:
+def _min_by_row(value: Float64s, row_start: Int64s, empty: float) -> Float64s:
     """Smallest entry of each row, shape ``(num_rows,)``; `empty` for a row without entries."""
     out = np.full(row_start.size - 1, empty)
     filled = np.flatnonzero(row_start[1:] > row_start[:-1])
@@ -76,14 +76,14 @@ def _min_by_row(value: _Floats, row_start: _Ints, empty: float) -> _Floats:
     return out
 
 
-def _any_by_row(flag: npt.NDArray[np.bool_], row_start: _Ints) -> npt.NDArray[np.bool_]:
+def _any_by_row(flag: npt.NDArray[np.bool_], row_start: Int64s) -> npt.NDArray[np.bool_]:
     """Whether any entry of each row is set, shape ``(num_rows,)``."""
     count = running_total(flag)
     result: npt.NDArray[np.bool_] = count[row_start[1:]] > count[row_start[:-1]]
     return result
 
 
-def _first_link(flag: npt.NDArray[np.bool_], incidence_link: _Ints, row_start: _Ints) -> _Ints:
+def _first_link(flag: npt.NDArray[np.bool_], incidence_link: Int64s, row_start: Int64s) -> Int64s:
     """Link of the first set entry of each row, `NO_LINK` where none is set."""
     out = np.full(row_start.size - 1, NO_LINK, dtype=np.int64)
     hit = np.flatnonzero(flag)
@@ -94,13 +94,13 @@ def _first_link(flag: npt.NDArray[np.bool_], incidence_link: _Ints, row_start: _
     return out
 
 
-def link_rate(incidence: Incidence, rate_bytes_per_s: _Floats) -> _Floats:
+def link_rate(incidence: Incidence, rate_bytes_per_s: Float64s) -> Float64s:
     """Bytes/s on each link when each row runs at its rate, shape ``(num_links,)``."""
     rate = np.repeat(rate_bytes_per_s, np.diff(incidence.row_start))
     return sum_at(incidence.link, incidence.multiplicity * rate, incidence.num_links)
 
 
-def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: _Floats) -> MaxMin:
+def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
     """Fair share of each row's worst link, as if every row on that link took its full share (the *naive* rate).
 
     A lower bound of the max-min rate, in one pass: rows held back elsewhere leave room that this does not hand out.
@@ -116,7 +116,7 @@ def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: _Floats) -> Max
 
 
 def max_min_rates(
-    incidence: Incidence, capacity_bytes_per_s: _Floats, *, rate_limit_bytes_per_s: _Floats | None = None
+    incidence: Incidence, capacity_bytes_per_s: Float64s, *, rate_limit_bytes_per_s: Float64s | None = None
 ) -> MaxMin:
     """Max-min fair rates of the rows.
 
@@ -135,23 +135,14 @@ def max_min_rates(
         Exact up to rounding: every row is either at its limit or has a full link on which no row is faster.
     """
     capacity = _check(incidence, capacity_bytes_per_s)
-    num_rows, row_start = incidence.num_rows, incidence.row_start
+    num_rows = incidence.num_rows
     limit = np.full(num_rows, np.inf) if rate_limit_bytes_per_s is None else np.asarray(rate_limit_bytes_per_s, float)
     if limit.shape != (num_rows,) or (limit.size and not limit.min() >= 0.0):
         raise InputError(what="rate limits must be one a row, not below zero", where="max-min", found=str(limit.shape))
 
-    # A row alone on its links cannot beat this; from here on it counts as the row's own limit, so that a link which
-    # would not fill up even with every row at that limit can be left out, and with it most of the entries.
-    alone = capacity[incidence.link] / incidence.multiplicity
-    alone_by_row = _min_by_row(alone, row_start, np.inf)
-    at_limit = alone_by_row > limit
-    bound = np.minimum(alone_by_row, limit)
-    tight = alone <= np.repeat(bound, np.diff(row_start))
-    bottleneck = np.where(at_limit, NO_LINK, _first_link(tight, incidence.link, row_start))
+    bound, bottleneck = _bounds(incidence, capacity, limit)
     rate = bound.copy()
-
-    worst = link_rate(incidence, np.where(np.isfinite(bound), bound, 0.0))
-    keep = (worst > capacity * (1.0 + _SAME_LEVEL_REL))[incidence.link]
+    keep = _can_fill(incidence, capacity, bound)[incidence.link]
     live = _Live(incidence, keep, capacity)
     num_sweeps = 0
     while live.row.size:
@@ -165,13 +156,49 @@ def max_min_rates(
     return MaxMin(rate, bottleneck, num_sweeps)
 
 
+def _bounds(
+    incidence: Incidence, capacity_bytes_per_s: Float64s, limit_bytes_per_s: Float64s
+) -> tuple[Float64s, Int64s]:
+    """Return what each row cannot beat even alone, and the link that says so (`NO_LINK` if it is the row's limit)."""
+    row_start = incidence.row_start
+    alone = capacity_bytes_per_s[incidence.link] / incidence.multiplicity
+    bound = np.minimum(_min_by_row(alone, row_start, np.inf), limit_bytes_per_s)
+    tight = alone <= np.repeat(bound, np.diff(row_start))
+    return bound, _first_link(tight, incidence.link, row_start)
+
+
+def _can_fill(
+    incidence: Incidence, capacity_bytes_per_s: Float64s, bound_bytes_per_s: Float64s
+) -> npt.NDArray[np.bool_]:
+    """Return which links would overflow with every row at its bound, ``(num_links,)``; no other link ever matters."""
+    most = link_rate(incidence, np.where(np.isfinite(bound_bytes_per_s), bound_bytes_per_s, 0.0))
+    overflows: npt.NDArray[np.bool_] = most > capacity_bytes_per_s * (1.0 + _SAME_LEVEL_REL)
+    return overflows
+
+
+def contended(incidence: Incidence, capacity_bytes_per_s: Float64s) -> tuple[Incidence, Float64s]:
+    """Leave out the links that no subset of the rows can fill up.
+
+    Returns
+    -------
+    tuple
+        The remaining incidence, with the same rows, and the rate limit a row that stands for what was left out,
+        ``(num_rows,)``: `max_min_rates` of the two, or of any selection of rows, gives the rates of the whole.
+    """
+    capacity = _check(incidence, capacity_bytes_per_s)
+    bound, _ = _bounds(incidence, capacity, np.full(incidence.num_rows, np.inf))
+    keep = _can_fill(incidence, capacity, bound)[incidence.link]
+    row_start = running_total(keep)[incidence.row_start]
+    return Incidence(row_start, incidence.link[keep], incidence.multiplicity[keep], incidence.num_links), bound
+
+
 class _Live:
     """The rows that still rise, and their entries on links that can still fill up.
 
     Links are numbered anew, so that a sweep costs what is still contended and not what the fabric has.
     """
 
-    def __init__(self, incidence: Incidence, keep: npt.NDArray[np.bool_], capacity_bytes_per_s: _Floats) -> None:
+    def __init__(self, incidence: Incidence, keep: npt.NDArray[np.bool_], capacity_bytes_per_s: Float64s) -> None:
         kept_before = running_total(keep)
         start = kept_before[incidence.row_start]
         self.row = np.flatnonzero(start[1:] > start[:-1])
@@ -186,7 +213,7 @@ class _Live:
         self.link = new_id[link]
         self.left_bytes_per_s = capacity_bytes_per_s[self.link_id]
 
-    def sweep(self, bound_bytes_per_s: _Floats) -> tuple[_Ints, _Floats, _Ints]:
+    def sweep(self, bound_bytes_per_s: Float64s) -> tuple[Int64s, Float64s, Int64s]:
         """Find the rows that stop now: their positions among the live rows, rates, and links (or `NO_LINK`)."""
         size = np.diff(self.row_start)
         load = sum_at(self.link, self.multiplicity, self.link_id.size)
@@ -203,7 +230,7 @@ class _Live:
         frozen = np.flatnonzero(_any_by_row(stops, self.row_start) | (reach >= own))
         return frozen, reach[frozen], _first_link(stops, self.link, self.row_start)[frozen]
 
-    def drop(self, frozen: _Ints, rate_bytes_per_s: _Floats) -> None:
+    def drop(self, frozen: Int64s, rate_bytes_per_s: Float64s) -> None:
         """Take the frozen rows out, and what they use off their links."""
         size = np.diff(self.row_start)
         row_rate = np.zeros(self.row.size)

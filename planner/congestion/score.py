@@ -1,0 +1,181 @@
+"""Scores jobs that communicate at once on one fabric: from flows to rates, times, slow-downs and link heat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.collectives.traffic import JobFlows
+from planner.congestion.incidence import Incidence
+from planner.congestion.maxmin import NO_LINK, MaxMin, link_rate, max_min_rates
+from planner.congestion.overlap import expected_inverse_rates
+from planner.congestion.report import CongestionReport, View, ViewName
+from topologies.errors import InputError
+from topologies.fabric import Fabric, LinkKind
+from topologies.routing.flow_links import FlowLinks
+from topologies.routing.router import Routing, router_for
+from topologies.routing.rows import Float64s, Int64s, sum_at
+
+__all__ = ["Loads", "loads_of", "score_flows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Loads:
+    """What the flows put on the links, row by row.
+
+    Attributes
+    ----------
+    incidence
+        Rows × links. A row's rate is that of its largest flow.
+    row_bytes
+        ``(rows,)`` bytes of the row's largest flow; 0 for a row without flows.
+    latency_s
+        ``(J,)`` latencies of the messages that follow each other, added up.
+    num_phases
+        Rows a job.
+    """
+
+    incidence: Incidence
+    row_bytes: Float64s
+    latency_s: Float64s
+    num_phases: int
+
+    def job_times(self, inverse_rate: Float64s) -> Float64s:
+        """Time of each job from seconds a byte of each row, ``(J,)``: its phases one after the other, and latency."""
+        busy = np.zeros(self.row_bytes.shape)
+        np.multiply(self.row_bytes, inverse_rate, out=busy, where=self.row_bytes > 0)
+        time_s: Float64s = busy.reshape(-1, self.num_phases).sum(axis=1) + self.latency_s
+        return time_s
+
+
+def loads_of(fabric: Fabric, flows: JobFlows, routing: Routing) -> Loads:
+    """Route the flows and add up what each row puts on each link.
+
+    Raises
+    ------
+    InputError
+        If a flow has no way.
+    """
+    routed = router_for(fabric).route(flows.source_node, flows.target_node, routing)
+    num_rows = flows.num_jobs * flows.num_phases
+    row_bytes = np.zeros(num_rows)
+    np.maximum.at(row_bytes, flows.row, flows.size_bytes)
+    weight = flows.size_bytes / row_bytes[flows.row]
+    row_start = routed.flow_start[flows.row_start]
+    multiplicity = routed.share_frac * np.repeat(weight, np.diff(routed.flow_start))
+    row_start.flags.writeable = False
+    multiplicity.flags.writeable = False
+    incidence = Incidence(row_start, routed.link, multiplicity, fabric.num_links)
+    return Loads(incidence, row_bytes, _latency(fabric, flows, routed), flows.num_phases)
+
+
+def _latency(fabric: Fabric, flows: JobFlows, routed: FlowLinks) -> Float64s:
+    """Multiply the steps of each job by the latency of its longest way inside and between units, ``(J,)``."""
+    path_s = sum_at(routed.entry_flow(), fabric.link_latency_s[routed.link] * routed.share_frac, routed.num_flows)
+    first = np.minimum(routed.flow_start[:-1], max(routed.link.size - 1, 0))
+    inside = np.zeros(routed.num_flows, bool)
+    if routed.link.size:
+        inside = fabric.link_kind[routed.link[first]] == LinkKind.SCALE_UP
+    longest_in, longest_out = np.zeros(flows.num_jobs), np.zeros(flows.num_jobs)
+    np.maximum.at(longest_in, flows.job[inside], path_s[inside])
+    np.maximum.at(longest_out, flows.job[~inside], path_s[~inside])
+    return flows.scale_up_steps * longest_in + flows.scale_out_steps * longest_out
+
+
+def score_flows(
+    fabric: Fabric,
+    flows: JobFlows,
+    routing: Routing,
+    *,
+    compute_s: npt.ArrayLike = 0.0,
+    seed: int = 0,
+    num_samples: int = 64,
+) -> CongestionReport:
+    """Score jobs that run their collectives over and over at the same time.
+
+    Parameters
+    ----------
+    fabric, flows, routing
+        Where, what, and how flows find their ways.
+    compute_s
+        ``(J,)`` or one for all: time between two collectives in which a job sends nothing; shapes the expected view.
+    seed, num_samples
+        Of the expected view, where jobs compute in between: how many draws of who communicates when.
+
+    Raises
+    ------
+    InputError
+        If a flow has no way or a compute time is negative.
+    """
+    loads = loads_of(fabric, flows, routing)
+    capacity = fabric.link_capacity_bytes_per_s
+    compute = np.broadcast_to(np.asarray(compute_s, np.float64), (flows.num_jobs,))
+    if compute.size and not compute.min() >= 0:
+        raise InputError(what="compute time below zero", where="score", found=float(compute.min()))
+    alone = _alone(loads.incidence, capacity)
+    worst = max_min_rates(loads.incidence, capacity)
+    worst_view = _view("worst", loads, worst.rate_bytes_per_s, worst.bottleneck_link)
+    if np.any(compute > 0):
+        inverse = expected_inverse_rates(loads, capacity, alone, compute, seed=seed, num_samples=num_samples)
+        with np.errstate(divide="ignore"):
+            expected_view = _view("expected", loads, 1.0 / inverse, worst.bottleneck_link)
+    else:
+        expected_view = View("expected", worst_view.time_s, worst_view.rate_bytes_per_s, worst_view.bottleneck_link)
+    finite_alone = np.where(loads.row_bytes > 0, alone.rate_bytes_per_s, 0.0)
+    finite_worst = np.where(loads.row_bytes > 0, worst.rate_bytes_per_s, 0.0)
+    return CongestionReport(
+        fabric=fabric,
+        routing=routing.name,
+        isolated=_view("isolated", loads, alone.rate_bytes_per_s, alone.bottleneck_link),
+        expected=expected_view,
+        worst=worst_view,
+        incidence=loads.incidence,
+        num_phases=loads.num_phases,
+        link_load_frac=link_rate(loads.incidence, finite_worst) / capacity,
+        link_demand_frac=link_rate(loads.incidence, finite_alone) / capacity,
+    )
+
+
+def _alone(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
+    """Rate of each row with nobody else there: its tightest link, with the row's own entries on it added up."""
+    merged = _merged(incidence)
+    level = capacity_bytes_per_s[merged.link] / merged.multiplicity
+    rate, link = np.full(incidence.num_rows, np.inf), np.full(incidence.num_rows, NO_LINK, np.int64)
+    filled = np.flatnonzero(np.diff(merged.row_start))
+    if filled.size:
+        start = merged.row_start[filled]
+        rate[filled] = np.minimum.reduceat(level, start)
+        tight = np.flatnonzero(level <= np.repeat(rate, np.diff(merged.row_start)))
+        row = np.searchsorted(merged.row_start, tight, side="right") - 1
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        link[row[first]] = merged.link[tight[first]]
+    return MaxMin(rate, link, 1)
+
+
+def _merged(incidence: Incidence) -> Incidence:
+    """Return the same with each link once a row."""
+    return Incidence.from_entries(
+        incidence.entry_row(),
+        incidence.link,
+        incidence.multiplicity,
+        num_rows=incidence.num_rows,
+        num_links=incidence.num_links,
+    )
+
+
+def _view(name: ViewName, loads: Loads, rate: Float64s, link: Int64s) -> View:
+    """Sum up rows to jobs: times of all phases, rate and bottleneck of the longest."""
+    inverse = np.zeros(rate.shape)
+    np.divide(1.0, rate, out=inverse, where=loads.row_bytes > 0)
+    busy = (loads.row_bytes * inverse).reshape(-1, loads.num_phases)
+    num_jobs = busy.shape[0]
+    longest = busy.argmax(axis=1) + np.arange(num_jobs) * loads.num_phases
+    idle = loads.row_bytes[longest] == 0
+    return View(
+        name,
+        loads.job_times(inverse),
+        np.where(idle, np.inf, rate[longest]),
+        np.where(idle, NO_LINK, link[longest]),
+    )
