@@ -14,28 +14,33 @@ usable() { # does .venv hold a Python in range, with pip?
     "$venv/bin/python" -c 'import sys, pip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
 }
 
-give_venv_module() { # $1: a Python without venv or ensurepip; Debian and Ubuntu keep them in a package apart
-    local version package
-    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-    package="python$version-venv"
+make_venv() {
+    usable && return
+    local python version
+    python=$(scripts/find_python.sh)
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    say "making $venv with Python $version ($python)"
+    # Debian and Ubuntu keep Python's ensurepip in a package apart, so it may be missing; there are ways round it.
+    if with_ensurepip "$python" || with_own_pip "$python" || with_uv "$python"; then return; fi
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing $package (the Python here cannot make environments without it)"
+        say "installing python$version-venv (this Python cannot make environments without it)"
         export DEBIAN_FRONTEND=noninteractive
-        { apt-get -qq update && apt-get -qq -y --no-install-recommends install "$package"; } >/dev/null 2>&1 || true
-        "$1" -c 'import venv, ensurepip' 2>/dev/null && return
+        { apt-get -qq update && apt-get -qq -y --no-install-recommends install "python$version-venv"; } >/dev/null 2>&1 ||
+            say "apt-get could not install python$version-venv"
+        if with_ensurepip "$python"; then return; fi
     fi
-    say "$1 cannot make environments (venv or ensurepip is missing). Run: sudo apt-get install $package   and then make again."
+    say "$python cannot make environments. Run: sudo apt-get install python$version-venv   and then make again."
     exit 1
 }
-
-make_venv() {
-    if ! usable; then
-        local python
-        python=$(scripts/find_python.sh)
-        "$python" -c 'import venv, ensurepip' 2>/dev/null || give_venv_module "$python"
-        say "making $venv with $("$python" --version) ($python)"
-        "$python" -m venv --clear --prompt scaleplan "$venv"
-    fi
+with_ensurepip() {
+    "$1" -c 'import venv, ensurepip' 2>/dev/null && "$1" -m venv --clear --prompt scaleplan "$venv"
+}
+with_own_pip() {
+    "$1" -c 'import venv, pip' 2>/dev/null && "$1" -m venv --clear --without-pip --prompt scaleplan "$venv" &&
+        "$1" -m pip --quiet --disable-pip-version-check --python "$venv/bin/python" install pip && usable
+}
+with_uv() {
+    command -v uv >/dev/null && uv venv --quiet --clear --seed --prompt scaleplan --python "$1" "$venv" && usable
 }
 
 requirements_of() { # $1: a dependency group; one requirement a line
@@ -83,7 +88,7 @@ done
 say "installing ${parts[*]} at pinned versions (the first time takes a minute or two)"
 # In the environment rather than on the command line: so the pins hold for the build back end too, old pip or new.
 export PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --progress-bar off "${wanted[@]}" || {
+"$venv/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --progress-bar off "${wanted[@]}" || {
     say "the installation failed; pip's own words are above. Nothing outside $venv was changed."
     exit 1
 }
