@@ -3,8 +3,11 @@
 A job runs rounds. A round is one or more stages, one after the other; a stage is one or more rows that run at one
 time (a ring is one row, an all-to-all a row a flow) and ends with the last of them. Between two rounds a job computes.
 
-Latency is spread over a row's bytes: a ring sends 2(p − 1) messages, and pays one α before each, not all at the end. A
-row of b bytes, L seconds of latency and rate r is therefore done by a fraction ``dt / (L + b / r)`` in dt.
+Latency is spread over a row's bytes: a ring sends 2(p − 1) messages and pays one α before each, not all at the end. So
+a row of b bytes and L seconds of latency never averages more than ``b / (L + b / r)``, r being the rate of its links
+alone; and while it waits, the others on the link send. Rates are therefore max-min in these averages: jobs that fight
+for a link hide each other's latency, jobs that run free pay their own. (Rings in lockstep, message by message, would
+wait at the same moments and hide nothing; jobs that nobody synchronises do not stay in lockstep.)
 """
 
 from __future__ import annotations
@@ -171,16 +174,15 @@ class _Solver:
         if known is not None:
             return known
         self.num_solves += 1
+        size, latency_s = self.program.row_bytes[rows], self.program.row_latency_s[rows]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            alone_s = latency_s + np.where(size > 0, size / self.limit_bytes_per_s[rows], 0.0)
+            speed: Float64s = 1.0 / alone_s
+            most = np.where(np.isinf(speed), np.inf, size * speed)
         rate = max_min_rates(
-            self.incidence.select(rows),
-            self.capacity_bytes_per_s,
-            rate_limit_bytes_per_s=self.limit_bytes_per_s[rows],
+            self.incidence.select(rows), self.capacity_bytes_per_s, rate_limit_bytes_per_s=most
         ).rate_bytes_per_s
-        size = self.program.row_bytes[rows]
-        busy = np.where(size > 0, np.inf, 0.0)
-        np.divide(size, rate, out=busy, where=rate > 0)
-        with np.errstate(divide="ignore"):
-            speed: Float64s = 1.0 / (self.program.row_latency_s[rows] + busy)
+        np.divide(rate, size, out=speed, where=(size > 0) & np.isfinite(rate))
         if len(self.memo) >= _MEMO_SETS:
             self.memo.clear()
         self.memo[key] = speed
@@ -217,7 +219,8 @@ class _Run:
             if now + step_s > until_s or step_s == np.inf:
                 break
             now += step_s
-            self.left[rows] -= np.where(np.isinf(speed), self.left[rows], speed * step_s)
+            at_once = np.isinf(speed)
+            self.left[rows] -= np.where(at_once, self.left[rows], np.where(at_once, 0.0, speed) * step_s)
             done = rows[needs <= step_s + _SAME_TIME_REL * now]
             self.sending[done] = False
             self._end_stages(np.unique(self.program.row_job[done]), now)

@@ -15,6 +15,7 @@ SUITES = MappingProxyType(
     {
         "astra": "planner.validation.suites.astra:SUITE",
         "smpi": "planner.validation.suites.smpi:SUITE",
+        "contention": "planner.validation.suites.contention:SUITE",
         "nccl": "planner.validation.suites.nccl:SUITE",
     }
 )

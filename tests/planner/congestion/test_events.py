@@ -93,3 +93,16 @@ def test_bad_programs_are_refused(bad: dict[str, object]) -> None:
 def test_program_and_incidence_must_fit() -> None:
     with pytest.raises(InputError, match="different numbers"):
         run_events(one_link(2), CAPACITY, Program.of([1.0]))
+
+
+def test_jobs_that_share_hide_each_others_latency() -> None:
+    # alone: 1 + 1 s each; together the link is never idle: 20 bytes at 10 a second
+    timeline = run_events(one_link(2), CAPACITY, Program.of([10, 10], row_latency_s=1.0))
+    np.testing.assert_allclose(timeline.finish_s, 2.0)
+    # with three, 30 bytes need 3 s
+    np.testing.assert_allclose(run_events(one_link(3), CAPACITY, Program.of([10] * 3, row_latency_s=1.0)).finish_s, 3.0)
+
+
+def test_a_row_of_latency_alone() -> None:
+    assert run_events(one_link(1), CAPACITY, Program.of([0], row_latency_s=0.5)).finish_s.tolist() == [0.5]
+    assert run_events(one_link(1), CAPACITY, Program.of([0])).finish_s.tolist() == [0.0]
