@@ -49,16 +49,20 @@ def _suite_of(path: Path) -> Suite | None:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave a suite out, unread, when its needs are not met."""
+    """Leave a whole suite out, unread, when its needs are not met."""
     suite = _suite_of(collection_path)
-    return True if suite is not None and suite.folder in _OBSTACLES else None
+    return True if suite and not suite.marker and suite.folder in _OBSTACLES else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a serial suite in one worker."""
+    """Leave out marked tests whose needs are not met; keep the tests of a serial suite in one worker."""
     for item in items:
         suite = _suite_of(item.path)
-        if suite is not None and suite.serial:
+        if suite is None or (suite.marker and item.get_closest_marker(suite.marker) is None):
+            continue
+        if obstacle := _OBSTACLES.get(suite.folder):
+            item.add_marker(pytest.mark.skip(reason=obstacle))
+        if suite.serial:
             item.add_marker(pytest.mark.xdist_group(suite.name))
 
 
@@ -68,7 +72,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     lines = [
         f"the suite {_SUITES[folder].name}: {why}"
         for folder, why in _OBSTACLES.items()
-        if any(folder.is_relative_to(path) or path.is_relative_to(folder) for path in asked_for)
+        if not _SUITES[folder].marker
+        and any(folder.is_relative_to(path) or path.is_relative_to(folder) for path in asked_for)
     ]
     reasons = Counter(
         str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
