@@ -174,3 +174,12 @@ def test_names_that_are_neither_a_file_nor_in_the_catalogue(tmp_path: Path) -> N
     assert caught.value.message.endswith("fix: did you mean dgx-h100-superpod-4su?")
     with pytest.raises(InputError, match=r"no such file"):
         load_fabric(tmp_path / "fabric.yaml")
+
+
+def test_the_files_shown_in_the_docs_are_built() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fabric-files.md").read_text(encoding="utf-8")
+    shown = [fence.split("```")[0] for fence in page.split("```yaml\n")[1:]]
+    files = [text for text in shown if "schema_version" in text]
+    assert len(files) >= 4
+    for text in files:
+        assert fabric_from(text).num_accelerators > 0
