@@ -25,8 +25,9 @@ make_venv() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing python$version-venv (this Python cannot make environments without it)"
         export DEBIAN_FRONTEND=noninteractive
-        { apt-get -qq update && apt-get -qq -y --no-install-recommends install "python$version-venv"; } >/dev/null 2>&1 ||
-            say "apt-get could not install python$version-venv"
+        local log
+        log=$({ apt-get -q update; apt-get -q -y --no-install-recommends install "python$version-venv"; } 2>&1) ||
+            say "apt-get could not install it:"$'\n'"$(tail -5 <<<"$log")"
         if with_ensurepip "$python"; then return; fi
     fi
     say "$python cannot make environments. Run: sudo apt-get install python$version-venv   and then make again."
