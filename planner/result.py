@@ -1,0 +1,87 @@
+"""`Result`: what a solver answers."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from planner.objective import LEVELS, Objective
+from planner.placement import Placement
+from planner.score import Score
+
+__all__ = ["Refusal", "Result", "Status", "versions"]
+
+Status = Literal["optimal", "feasible", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a job is not placed.
+
+    Attributes
+    ----------
+    job_id
+        Which.
+    reason
+        In words, with figures.
+    proven
+        True if no placement worth as much could hold the job; False if the solver merely found none.
+    """
+
+    job_id: str
+    reason: str
+    proven: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A solver's answer, judged by `evaluate`.
+
+    Attributes
+    ----------
+    status
+        ``optimal`` if the first level meets its bound, ``feasible`` if there is a placement (perhaps of no job at all),
+        ``unknown`` if the solver stopped before it had one.
+    placement, score
+        The answer, and what `planner.evaluate.evaluate` says of it.
+    bound
+        For each level of the objective, the best value that any placement could reach, in `Score`'s units.
+    refusals
+        One for every job that is not placed.
+    run_time_s, seed, solver, versions, fabric_fingerprint
+        How it was made.
+    """
+
+    status: Status
+    placement: Placement
+    score: Score
+    objective: Objective
+    bound: Mapping[str, float]
+    refusals: tuple[Refusal, ...]
+    run_time_s: float
+    seed: int
+    solver: str
+    fabric_fingerprint: str
+    versions: Mapping[str, str] = field(default_factory=lambda: versions())
+
+    @property
+    def gap(self) -> float:
+        """How far the first level may be from its bound, as a fraction of the bound; 0 is proven best."""
+        name = self.objective.levels[0]
+        level, bound = LEVELS[name], self.bound[name]
+        missing = level.sense * (bound - self.score[name])
+        return max(0.0, missing / abs(bound)) if bound else 0.0
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that an answer hangs on."""
+    found = {"python": platform.python_version()}
+    for name in ("scaleplan", "numpy", "scipy", "networkx", "ortools"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
