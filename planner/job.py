@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from planner.collectives.traffic import Demand
 from topologies.errors import InputError
 
-__all__ = ["Algorithm", "Collective", "Job", "Traffic"]
-
-Collective = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "broadcast", "send-recv"]
-Algorithm = Literal["auto", "ring", "hierarchical"]
+__all__ = ["Job"]
 
 _MAX_ACCELERATORS = 2**31 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """One collective that a job runs once a step over all its ranks.
-
-    Attributes
-    ----------
-    size_bytes
-        Payload, as nccl-tests states it for that collective (per rank for an all-reduce).
-    collective, algorithm
-        Which one, and how; ``auto`` leaves the algorithm to the cost model.
-    compute_s
-        Time a step spends computing, with the network silent.
-    """
-
-    size_bytes: int
-    collective: Collective = "all-reduce"
-    algorithm: Algorithm = "ring"
-    compute_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.size_bytes < 0 or self.compute_s < 0:
-            raise InputError(what="traffic and compute time must not be negative", found=self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +39,9 @@ class Job:
     max_leaf_groups, max_pods
         Spread limits; None leaves it open.
     traffic
-        What it sends a step; None for a job without collectives.
+        The collective that all its ranks run every step; None for a job without.
+    compute_s
+        Time a step computes with the network silent.
     """
 
     id: str
@@ -80,7 +55,8 @@ class Job:
     exclusive: bool = False
     max_leaf_groups: int | None = None
     max_pods: int | None = None
-    traffic: Traffic | None = None
+    traffic: Demand | None = None
+    compute_s: float = 0.0
 
     def __post_init__(self) -> None:
         where = f"job {self.id!r}"
@@ -92,8 +68,10 @@ class Job:
             )
         if not 0 < self.priority < float("inf"):
             raise InputError(what="a priority is a weight", where=where, found=self.priority, allowed="above 0")
-        if self.memory_bytes < 0:
-            raise InputError(what="memory must not be negative", where=where, found=self.memory_bytes)
+        for name in ("memory_bytes", "compute_s"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise InputError(what=f"{name} must not be negative", where=where, found=value)
         for name in ("accelerators_per_host", "max_leaf_groups", "max_pods"):
             value = getattr(self, name)
             if value is not None and value < 1:

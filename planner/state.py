@@ -48,7 +48,8 @@ class ClusterState:
     @property
     def free(self) -> npt.NDArray[np.bool_]:
         """Which accelerators are free, ``(num_accelerators,)``."""
-        return self.availability == Availability.FREE
+        free: npt.NDArray[np.bool_] = self.availability == Availability.FREE
+        return free
 
     def with_hosts(self, fabric: Fabric, hosts: Iterable[str], availability: Availability) -> ClusterState:
         """Return the state with every accelerator of some hosts, given by name, set.
