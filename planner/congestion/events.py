@@ -129,7 +129,12 @@ class Timeline:
 
 
 def run_events(
-    incidence: Incidence, capacity_bytes_per_s: Float64s, program: Program, *, until_s: float = np.inf
+    incidence: Incidence,
+    capacity_bytes_per_s: Float64s,
+    program: Program,
+    *,
+    until_s: float = np.inf,
+    weight: Float64s | None = None,
 ) -> Timeline:
     """Run all jobs from time 0 until the last one is done or the clock reads `until_s`.
 
@@ -139,6 +144,8 @@ def run_events(
         Rows × links; as many rows as the program has.
     capacity_bytes_per_s
         ``(L,)``.
+    weight
+        ``(R,)`` how much of a link a row gets beside others, relative to theirs; all alike without it.
 
     Raises
     ------
@@ -152,7 +159,7 @@ def run_events(
             found=f"{program.row_job.size} and {incidence.num_rows}",
         )
     reduced, limit = contended(incidence, capacity_bytes_per_s)
-    solver = _Solver(reduced, np.asarray(capacity_bytes_per_s, np.float64), limit, program)
+    solver = _Solver(reduced, np.asarray(capacity_bytes_per_s, np.float64), limit, program, weight)
     return _Run(program, solver).until(until_s)
 
 
@@ -164,6 +171,7 @@ class _Solver:
     capacity_bytes_per_s: Float64s
     limit_bytes_per_s: Float64s
     program: Program
+    weight: Float64s | None
     num_solves: int = 0
     memo: dict[bytes, Float64s] = field(default_factory=dict)
 
@@ -180,7 +188,10 @@ class _Solver:
             speed: Float64s = 1.0 / alone_s
             most = np.where(np.isinf(speed), np.inf, size * speed)
         rate = max_min_rates(
-            self.incidence.select(rows), self.capacity_bytes_per_s, rate_limit_bytes_per_s=most
+            self.incidence.select(rows),
+            self.capacity_bytes_per_s,
+            rate_limit_bytes_per_s=most,
+            weight=None if self.weight is None else self.weight[rows],
         ).rate_bytes_per_s
         np.divide(rate, size, out=speed, where=(size > 0) & np.isfinite(rate))
         if len(self.memo) >= _MEMO_SETS:

@@ -116,7 +116,11 @@ def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> Ma
 
 
 def max_min_rates(
-    incidence: Incidence, capacity_bytes_per_s: Float64s, *, rate_limit_bytes_per_s: Float64s | None = None
+    incidence: Incidence,
+    capacity_bytes_per_s: Float64s,
+    *,
+    rate_limit_bytes_per_s: Float64s | None = None,
+    weight: Float64s | None = None,
 ) -> MaxMin:
     """Max-min fair rates of the rows.
 
@@ -128,6 +132,9 @@ def max_min_rates(
         Capacity of each link, shape ``(num_links,)``; 0 for a link that is down.
     rate_limit_bytes_per_s
         A rate no row exceeds whatever the links allow, shape ``(num_rows,)``.
+    weight
+        A row of weight 2 gets twice what one of weight 1 gets on a link that holds both back, shape ``(num_rows,)``,
+        > 0; all alike without it.
 
     Returns
     -------
@@ -140,6 +147,16 @@ def max_min_rates(
     if limit.shape != (num_rows,) or (limit.size and not limit.min() >= 0.0):
         raise InputError(what="rate limits must be one a row, not below zero", where="max-min", found=str(limit.shape))
 
+    if weight is not None:
+        if weight.shape != (num_rows,) or (weight.size and not weight.min() > 0):
+            raise InputError(what="weights must be one a row, above zero", where="max-min", found=str(weight.shape))
+        times = incidence.multiplicity * np.repeat(weight, np.diff(incidence.row_start))
+        level = max_min_rates(
+            Incidence(incidence.row_start, incidence.link, times, incidence.num_links),
+            capacity,
+            rate_limit_bytes_per_s=limit / weight,
+        )
+        return MaxMin(level.rate_bytes_per_s * weight, level.bottleneck_link, level.num_sweeps)
     bound, bottleneck = _bounds(incidence, capacity, limit)
     rate = bound.copy()
     keep = _can_fill(incidence, capacity, bound)[incidence.link]

@@ -16,6 +16,7 @@ SUITES = MappingProxyType(
         "astra": "planner.validation.suites.astra:SUITE",
         "smpi": "planner.validation.suites.smpi:SUITE",
         "contention": "planner.validation.suites.contention:SUITE",
+        "netns": "planner.validation.suites.netns:SUITE",
         "nccl": "planner.validation.suites.nccl:SUITE",
     }
 )
