@@ -88,6 +88,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         "highest FP8 matrix rate measured",
         from_tflops,
     ),
+    Attribute("compute_capability", "compute_capability", "", "CUDA compute capability"),
+    Attribute("host_cpu", "host_cpu", "", "processor of the usual host (intel, amd, arm)", None),
     Attribute("memory_gib", "memory_bytes", "GiB", "memory of one accelerator", from_gib),
     Attribute("memory_gb_per_s", "memory_bytes_per_s", "10⁹ B/s", "memory bandwidth", from_gb_per_s),
     Attribute(

@@ -134,7 +134,7 @@ class SuiteOutcome:
     """What a suite hands back: its cases, its targets, and remarks for the reader.
 
     The runner takes the summary (median, p90, max, agreement) from the cases that count; `summary_kinds`, when given,
-    narrows it to those kinds.
+    narrows it to those kinds, as where the other kinds have figures of their own in `metrics`.
     """
 
     cases: Sequence[Case]
@@ -187,7 +187,12 @@ class SuiteReport:
 
     def agreement_frac(self) -> float | None:
         """Share of the choices that are the same, or ``None`` if the suite has no choices."""
-        votes = [case.agrees for case in self.outcome.cases if case.counts and case.agrees is not None]
+        kinds = self.outcome.summary_kinds
+        votes = [
+            case.agrees
+            for case in self.outcome.cases
+            if case.counts and case.agrees is not None and (kinds is None or case.kind in kinds)
+        ]
         return sum(votes) / len(votes) if votes else None
 
     @property

@@ -118,7 +118,7 @@ def test_summary_takes_only_what_counts() -> None:
     ]
     report = SuiteReport("s", "t", SuiteOutcome(cases, summary_kinds=frozenset({"k"})))
     assert report.errors() == pytest.approx([0.1, 0.0])
-    assert report.agreement_frac() == 0.5
+    assert report.agreement_frac() == 1.0
     assert report.as_dict()["median_error_frac"] == pytest.approx(0.05)
 
 
