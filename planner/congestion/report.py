@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from planner.congestion.incidence import Incidence
 from topologies.fabric import Fabric
+from topologies.routing.channels import Channels
 from topologies.routing.rows import frozen
 
 __all__ = ["VIEWS", "CongestionReport", "View", "ViewName"]
@@ -61,8 +62,10 @@ class CongestionReport:
         Name of the routing.
     isolated, expected, worst
         The three views.
+    channels
+        What the columns of `incidence` stand for: links, and bundles of links that fill up together.
     incidence
-        Rows × links; row ``j × num_phases + k`` is phase k of job j.
+        Rows × channels; row ``j × num_phases + k`` is phase k of job j.
     num_phases
         Phases a job.
     link_load_frac
@@ -76,6 +79,7 @@ class CongestionReport:
     isolated: View
     expected: View
     worst: View
+    channels: Channels
     incidence: Incidence
     num_phases: int
     link_load_frac: Float64s
@@ -103,7 +107,7 @@ class CongestionReport:
 
     def jobs_on(self, link: int) -> Int64s:
         """Return the jobs that load a link, in order."""
-        entry = np.flatnonzero(self.incidence.link == link)
+        entry = np.flatnonzero(np.isin(self.incidence.link, self.channels.of_link(link)))
         row = np.searchsorted(self.incidence.row_start, entry, side="right") - 1
         return np.unique(row // self.num_phases)
 

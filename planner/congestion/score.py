@@ -13,7 +13,8 @@ from planner.congestion.maxmin import NO_LINK, MaxMin, link_rate, max_min_rates
 from planner.congestion.overlap import expected_inverse_rates
 from planner.congestion.report import CongestionReport, View, ViewName
 from topologies.errors import InputError
-from topologies.fabric import Fabric, LinkKind
+from topologies.fabric import Fabric
+from topologies.routing.channels import Channels
 from topologies.routing.flow_links import FlowLinks
 from topologies.routing.router import Routing, router_for
 from topologies.routing.rows import Float64s, Int64s, sum_at
@@ -27,8 +28,10 @@ class Loads:
 
     Attributes
     ----------
+    channels
+        What the columns of `incidence` stand for: links, and bundles of links that fill up together.
     incidence
-        Rows × links. A row's rate is that of its largest flow.
+        Rows × channels. A row's rate is that of its largest flow.
     row_bytes
         ``(rows,)`` bytes of the row's largest flow; 0 for a row without flows.
     latency_s
@@ -37,6 +40,7 @@ class Loads:
         Rows a job.
     """
 
+    channels: Channels
     incidence: Incidence
     row_bytes: Float64s
     latency_s: Float64s
@@ -58,7 +62,8 @@ def loads_of(fabric: Fabric, flows: JobFlows, routing: Routing) -> Loads:
     InputError
         If a flow has no way.
     """
-    routed = router_for(fabric).route(flows.source_node, flows.target_node, routing)
+    router = router_for(fabric)
+    channels, routed = router.channels, router.route_channels(flows.source_node, flows.target_node, routing)
     num_rows = flows.num_jobs * flows.num_phases
     row_bytes = np.zeros(num_rows)
     np.maximum.at(row_bytes, flows.row, flows.size_bytes)
@@ -67,17 +72,16 @@ def loads_of(fabric: Fabric, flows: JobFlows, routing: Routing) -> Loads:
     multiplicity = routed.share_frac * np.repeat(weight, np.diff(routed.flow_start))
     row_start.flags.writeable = False
     multiplicity.flags.writeable = False
-    incidence = Incidence(row_start, routed.link, multiplicity, fabric.num_links)
-    return Loads(incidence, row_bytes, _latency(fabric, flows, routed), flows.num_phases)
+    incidence = Incidence(row_start, routed.link, multiplicity, channels.num_channels)
+    return Loads(channels, incidence, row_bytes, _latency(channels, flows, routed), flows.num_phases)
 
 
-def _latency(fabric: Fabric, flows: JobFlows, routed: FlowLinks) -> Float64s:
+def _latency(channels: Channels, flows: JobFlows, routed: FlowLinks) -> Float64s:
     """Multiply the steps of each job by the latency of its longest way inside and between units, ``(J,)``."""
-    path_s = sum_at(routed.entry_flow(), fabric.link_latency_s[routed.link] * routed.share_frac, routed.num_flows)
-    first = np.minimum(routed.flow_start[:-1], max(routed.link.size - 1, 0))
-    inside = np.zeros(routed.num_flows, bool)
-    if routed.link.size:
-        inside = fabric.link_kind[routed.link[first]] == LinkKind.SCALE_UP
+    path_s = sum_at(routed.entry_flow(), channels.latency_s[routed.link] * routed.share_frac, routed.num_flows)
+    domain, accelerators = channels.fabric.accelerator_domain, channels.fabric.num_accelerators
+    inside = (flows.source_node < accelerators) & (flows.target_node < accelerators)
+    inside[inside] = domain[flows.source_node[inside]] == domain[flows.target_node[inside]]
     longest_in, longest_out = np.zeros(flows.num_jobs), np.zeros(flows.num_jobs)
     np.maximum.at(longest_in, flows.job[inside], path_s[inside])
     np.maximum.at(longest_out, flows.job[~inside], path_s[~inside])
@@ -110,7 +114,7 @@ def score_flows(
         If a flow has no way or a compute time is negative.
     """
     loads = loads_of(fabric, flows, routing)
-    capacity = fabric.link_capacity_bytes_per_s
+    capacity = loads.channels.capacity_bytes_per_s
     compute = np.broadcast_to(np.asarray(compute_s, np.float64), (flows.num_jobs,))
     if compute.size and not compute.min() >= 0:
         raise InputError(what="compute time below zero", where="score", found=float(compute.min()))
@@ -123,19 +127,26 @@ def score_flows(
             expected_view = _view("expected", loads, 1.0 / inverse, worst.bottleneck_link)
     else:
         expected_view = View("expected", worst_view.time_s, worst_view.rate_bytes_per_s, worst_view.bottleneck_link)
-    finite_alone = np.where(loads.row_bytes > 0, alone.rate_bytes_per_s, 0.0)
-    finite_worst = np.where(loads.row_bytes > 0, worst.rate_bytes_per_s, 0.0)
     return CongestionReport(
         fabric=fabric,
         routing=routing.name,
         isolated=_view("isolated", loads, alone.rate_bytes_per_s, alone.bottleneck_link),
         expected=expected_view,
         worst=worst_view,
+        channels=loads.channels,
         incidence=loads.incidence,
         num_phases=loads.num_phases,
-        link_load_frac=link_rate(loads.incidence, finite_worst) / capacity,
-        link_demand_frac=link_rate(loads.incidence, finite_alone) / capacity,
+        link_load_frac=_fill_frac(loads, worst.rate_bytes_per_s),
+        link_demand_frac=_fill_frac(loads, alone.rate_bytes_per_s),
     )
+
+
+def _fill_frac(loads: Loads, rate_bytes_per_s: Float64s) -> Float64s:
+    """How full each link is when each row runs at its rate, ``(L,)``."""
+    finite = np.where(loads.row_bytes > 0, rate_bytes_per_s, 0.0)
+    on_links = loads.channels.to_links(link_rate(loads.incidence, finite))
+    fill: Float64s = on_links / loads.channels.fabric.link_capacity_bytes_per_s
+    return fill
 
 
 def _alone(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
@@ -177,5 +188,5 @@ def _view(name: ViewName, loads: Loads, rate: Float64s, link: Int64s) -> View:
         name,
         loads.job_times(inverse),
         np.where(idle, np.inf, rate[longest]),
-        np.where(idle, NO_LINK, link[longest]),
+        np.where(idle | (link[longest] == NO_LINK), NO_LINK, loads.channels.tightest_link[link[longest]]),
     )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.fabric import Fabric, LinkKind
+from topologies.routing.channels import Channels
 from topologies.routing.clos import GENERAL, ClosTables
 from topologies.routing.ends import split_ends, unreachable
 from topologies.routing.flow_links import FlowLinks
@@ -23,10 +24,19 @@ __all__ = ["Batch", "NetworkTables", "Router", "Routing", "router_for"]
 
 
 class NetworkTables:
-    """One network of a fabric with its routing tables, each made when first asked for."""
+    """One network of a fabric with its routing tables, each made when first asked for.
 
-    def __init__(self, fabric: Fabric, kind: LinkKind) -> None:
+    Parameters
+    ----------
+    fabric, kind
+        The fabric, and which of its networks.
+    number
+        Its number among the router's networks.
+    """
+
+    def __init__(self, fabric: Fabric, kind: LinkKind, number: int) -> None:
         self.fabric = fabric
+        self.number = number
         self.plane = Plane(fabric, kind)
 
     @cached_property
@@ -95,12 +105,33 @@ class Router:
     @cached_property
     def scale_out(self) -> NetworkTables:
         """The scale-out network."""
-        return NetworkTables(self.fabric, LinkKind.SCALE_OUT)
+        return NetworkTables(self.fabric, LinkKind.SCALE_OUT, 0)
 
     @cached_property
     def scale_up(self) -> NetworkTables:
         """The scale-up networks, all domains together."""
-        return NetworkTables(self.fabric, LinkKind.SCALE_UP)
+        return NetworkTables(self.fabric, LinkKind.SCALE_UP, 1)
+
+    @cached_property
+    def channels(self) -> Channels:
+        """Links that always share traffic in fixed proportions, taken together."""
+        networks = (self.scale_out, self.scale_up)
+        return Channels(self.fabric, [(network.plane, network.clos) for network in networks])
+
+    def route_channels(self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing) -> FlowLinks:
+        """Find the channels of each flow: as `route`, with numbers of `channels` in place of links.
+
+        A flow that sprays stays short in this form, however many links it is spread over.
+
+        Raises
+        ------
+        InputError
+            As `route`.
+        """
+        from topologies.routing.spray import BundledSpray, Spray
+
+        bundled = BundledSpray(self.channels)
+        return self._route(source_node, target_node, bundled if isinstance(routing, Spray) else routing, bundled)
 
     def route(self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing) -> FlowLinks:
         """Find the links of each flow.
@@ -125,13 +156,19 @@ class Router:
         """
         from topologies.routing.spray import Spray
 
+        return self._route(source_node, target_node, routing, Spray())
+
+    def _route(
+        self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing, inside_routing: Routing
+    ) -> FlowLinks:
+        """Route over the network that each flow uses: by `inside_routing` inside scale-up domains."""
         ends = split_ends(self.fabric, source_node, target_node)
         pieces = Pieces(ends.source.size)
         leaves = np.flatnonzero(ends.out_link >= 0)
         pieces.add(leaves, ends.out_link[leaves])
         inside = np.flatnonzero(ends.over_scale_up)
         if inside.size:
-            self._over(self.scale_up, inside, ends.source[inside], ends.target[inside], Spray(), pieces)
+            self._over(self.scale_up, inside, ends.source[inside], ends.target[inside], inside_routing, pieces)
         outside = np.flatnonzero(~ends.over_scale_up & (ends.source != ends.target))
         if outside.size:
             self._over(self.scale_out, outside, ends.source[outside], ends.target[outside], routing, pieces)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from topologies.routing.channels import Channels, PlaneChannels
 from topologies.routing.clos import GENERAL, ClosTables
 from topologies.routing.pieces import Pieces
 from topologies.routing.plane import Plane
 from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Float64s, Int64s, count_at, spans
 
-__all__ = ["Spray"]
+__all__ = ["BundledSpray", "Spray"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,58 @@ class Spray:
         general = batch.where(batch.height == GENERAL)
         if general.flow.size:
             _add_general(network, general, pieces)
+
+
+class BundledSpray:
+    """The same as `Spray`, with channels in place of links wherever a channel can stand for its links.
+
+    A bundle that shares links with others, or with a flow of these that the tables do not cover, is spelled out.
+
+    Parameters
+    ----------
+    channels
+        Those of the router that routes.
+    """
+
+    def __init__(self, channels: Channels) -> None:
+        self.channels = channels
+
+    @property
+    def name(self) -> str:
+        """Short name."""
+        return "spray"
+
+    def add(self, network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
+        """Add the channels and links of the flows in `batch` to `pieces`."""
+        numbers = self.channels.planes[network.number]
+        general = batch.where(batch.height == GENERAL)
+        spelled_out = numbers.shared
+        if general.flow.size:
+            apart = Pieces(pieces.num_flows)
+            _add_general(network, general, apart)
+            found = apart.join()
+            pieces.add(found.entry_flow(), found.link, found.share_frac)
+            if network.clos is not None:
+                spelled_out = spelled_out | numbers.touching(network.clos, found.link)
+        regular = batch.where(batch.height != GENERAL)
+        if network.clos is not None and regular.flow.size:
+            _add_channels(network.clos, numbers, regular, spelled_out, pieces)
+
+
+def _add_channels(
+    clos: ClosTables, numbers: PlaneChannels, batch: Batch, spelled_out: npt.NDArray[np.bool_], pieces: Pieces
+) -> None:
+    """Climb and come down as `_add_regular` does, a channel a step."""
+    pieces.add(batch.flow, numbers.access_up[batch.source])
+    heights = range(1, int(batch.height.max()))
+    for h, up in [(h, True) for h in heights] + [(h, False) for h in reversed(heights)]:
+        climbing = batch.where(batch.height > h)
+        bundle = clos.bundle_of[h - 1, climbing.source_group if up else climbing.target_group]
+        open_ = spelled_out[bundle]
+        _add_bundles(clos, h, climbing.where(open_), pieces, up=up)
+        first = numbers.first_up if up else numbers.first_down
+        pieces.add(climbing.flow[~open_], first + bundle[~open_])
+    pieces.add(batch.flow, numbers.access_down[batch.target])
 
 
 def _add_regular(plane: Plane, clos: ClosTables, batch: Batch, pieces: Pieces) -> None:

@@ -145,7 +145,7 @@ def test_a_broken_cable_sends_only_its_pairs_to_the_search() -> None:
     whole = three_tiers(pods=2, leaves=3, spines=2)
     cable = next(i for i in range(whole.num_links) if whole.link_name(i) == "p0leaf0 → p0sp0")
     broken = whole.without(links=[cable])
-    network = NetworkTables(broken, LinkKind.SCALE_OUT)
+    network = NetworkTables(broken, LinkKind.SCALE_OUT, 0)
     assert network.clos is not None
     group = network.plane.group
     at = {name: group[broken.node_idx(f"{name}/nic0")] for name in ("p0h0", "p0h2", "p0h4", "p1h0", "p1h2")}
@@ -262,3 +262,65 @@ def test_same_arrays_cannot_be_written() -> None:
     for array in (flows.flow_start, flows.link, flows.share_frac):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
+
+
+def spread_out(fabric: Fabric, router: Router, flows: FlowLinks) -> np.ndarray:
+    """Links and shares of flows given in channels, ``(flows, links)``."""
+    rows = []
+    for f in range(flows.num_flows):
+        span = slice(flows.flow_start[f], flows.flow_start[f + 1])
+        load = np.bincount(flows.link[span], weights=flows.share_frac[span], minlength=router.channels.num_channels)
+        rows.append(router.channels.to_links(load))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize(
+    "fabric",
+    [leaf_spine(leaves=3, cables=2), three_tiers(pods=3), three_tiers(dual=True), boxes()],
+    ids=["parallel cables", "three tiers", "dual-homed", "rails"],
+)
+def test_channels_stand_for_the_links_of_spraying(fabric: Fabric) -> None:
+    router = Router(fabric)
+    source, target = all_pairs(fabric)
+    accelerators = np.arange(min(4, fabric.num_accelerators))
+    source = np.concatenate((source, accelerators))
+    target = np.concatenate((target, accelerators[::-1]))
+    flows = router.route_channels(source, target, Spray())
+    plain = router.route(source, target, Spray())
+    np.testing.assert_allclose(spread_out(fabric, router, flows), link_shares(fabric, plain), atol=1e-12)
+    assert np.diff(flows.flow_start).max() <= 2 + 2 * router.scale_out.plane.num_switches
+
+
+def test_channel_capacity_is_that_of_its_tightest_link() -> None:
+    whole = leaf_spine(leaves=2, spines=2, up=10.0)
+    slow = next(i for i in range(whole.num_links) if whole.link_name(i) == "leaf0 → sp1")
+    fabric = whole.with_capacity([slow], 3.0)
+    router = Router(fabric)
+    flows = router.route_channels(nodes(fabric, "h0/nic0"), nodes(fabric, "h2/nic0"), Spray())
+    assert flows.link.size == 4
+    up = flows.link[1]
+    assert router.channels.capacity_bytes_per_s[up] == 6.0  # half of the flow on a link of 3
+    assert router.channels.tightest_link[up] == slow
+    assert up in router.channels.of_link(slow)
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=3))
+@settings(max_examples=25, deadline=None)
+def test_channels_hold_however_broken(picks: list[int]) -> None:
+    whole = three_tiers(pods=2, leaves=3, spines=2)
+    trunk = np.flatnonzero(whole.link_tier > 1)
+    fabric = whole.without(links=[int(trunk[p % trunk.size]) for p in picks])
+    router = Router(fabric)
+    source, target = all_pairs(fabric)
+    try:
+        plain = link_shares(fabric, router.route(source, target, Spray()))
+    except InputError:
+        return
+    flows = router.route_channels(source, target, Spray())
+    np.testing.assert_allclose(spread_out(fabric, router, flows), plain, atol=1e-12)
+    # What a channel stands for is loaded through it alone, so that its capacity can be trusted.
+    spelled = set(flows.link[flows.link < fabric.num_links].tolist())
+    for channel in set(flows.link[flows.link >= fabric.num_links].tolist()):
+        load = np.zeros(router.channels.num_channels)
+        load[channel] = 1.0
+        assert not spelled & set(np.flatnonzero(router.channels.to_links(load)).tolist())
