@@ -15,7 +15,7 @@ PUBLISHED = [
     ("dgx-b200", "leaf: qm9700", 64, 16, 8, 0, 512, 512, 0),
     ("dgx-b200", "leaf: qm9700", 128, 32, 16, 0, 1024, 1024, 0),
     ("dgx-b200", "leaf: qm9700", 256, 64, 32, 0, 2048, 2048, 0),
-    ("dgx-b200", "leaf: qm9700, tiers: 3", 512, 128, 128, 64, 4096, 4096, 4096),
+    ("dgx-b200", "leaf: qm9700", 512, 128, 128, 64, 4096, 4096, 4096),
     ("dgx-b200", "leaf: qm9700, tiers: 3", 1024, 256, 256, 128, 8192, 8192, 8192),
     ("dgx-b200", "leaf: qm9700, tiers: 3", 2048, 512, 512, 256, 16384, 16384, 16384),
     ("dgx-b300", "leaf: q3400-ra", 72, 8, 4, 0, 576, 576, 0),
@@ -204,7 +204,7 @@ def test_nvl_racks_by_hand() -> None:
         (
             "rail-optimized",
             "accelerators: 8, nics: 8, count: 512",
-            "leaf: qm9700",
+            "leaf: qm9700, tiers: 2",
             "fabric.yaml:5: network.spine: the spines have too few ports; "
             "found: 128 leaves with 32 cables up each need spines for 128 leaves each; "
             "allowed: 64 cables down from qm9700; fix: use tiers: 3, planes: by-rail, or a switch with more ports",

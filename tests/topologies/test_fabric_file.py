@@ -8,7 +8,7 @@ import pytest
 from tests.topologies.fabrics import counts, fabric_from
 from topologies.errors import InputError
 from topologies.files.fabric_file import catalog_folder, fabric_json_schema, list_catalog, load_fabric
-from topologies.kinds.registry import fabric_kinds
+from topologies.kinds.registry import fabric_kinds, kind_names
 from topologies.parts_catalog import load_parts
 
 GOOD = """\
@@ -28,12 +28,17 @@ EXPECTED = {  # accelerators, leaves, spines, cores
     "dgx-h100-superpod-1su": (248, 8, 4, 0),
     "dgx-h100-superpod-2su": (504, 16, 8, 0),
     "dgx-h100-superpod-4su": (1016, 32, 16, 0),
+    "dragonfly-plus-1024": (1024, 32, 32, 0),
     "gb200-nvl72-8-racks": (576, 32, 9, 0),
     "hgx-h100-131072": (131072, 2048, 2048, 1024),
     "hgx-h100-16384": (16384, 512, 512, 256),
+    "hpn-pod-15360": (15360, 240, 120, 0),
     "leaf-spine-4to1": (768, 8, 2, 0),
     "lingjun-2023": (6776, 119, 48, 16),
     "mi300x-leaf-spine": (512, 8, 4, 0),
+    "nvl576": (576, 24, 11, 0),
+    "three-pools": (528, 26, 12, 0),
+    "tpu-v5p-cube": (64, 0, 0, 0),
 }
 
 
@@ -176,10 +181,27 @@ def test_names_that_are_neither_a_file_nor_in_the_catalogue(tmp_path: Path) -> N
         load_fabric(tmp_path / "fabric.yaml")
 
 
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def files_shown(page: Path) -> list[str]:
+    fences = [fence.split("```")[0] for fence in page.read_text(encoding="utf-8").split("```yaml\n")[1:]]
+    return [text for text in fences if "schema_version" in text]
+
+
 def test_the_files_shown_in_the_docs_are_built() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "fabric-files.md").read_text(encoding="utf-8")
-    shown = [fence.split("```")[0] for fence in page.split("```yaml\n")[1:]]
-    files = [text for text in shown if "schema_version" in text]
-    assert len(files) >= 4
-    for text in files:
+    shown = files_shown(DOCS / "fabric-files.md")
+    assert len(shown) >= 2
+    for text in shown:
         assert fabric_from(text).num_accelerators > 0
+
+
+@pytest.mark.parametrize("kind", kind_names())
+def test_every_kind_has_a_page_with_a_file_that_is_built(kind: str) -> None:
+    page = DOCS / "kinds" / f"{kind}.md"
+    shown = files_shown(page)
+    assert shown
+    for text in shown:
+        assert f"kind: {kind}\n" in text
+        assert fabric_from(text).num_accelerators > 0
+    assert f"(kinds/{kind}.md)" in (DOCS / "fabric-files.md").read_text(encoding="utf-8")

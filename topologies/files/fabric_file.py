@@ -81,12 +81,10 @@ def _path(name: str) -> str | Path:
 def fabric_of(document: Document, *, parts: Mapping[str, Part] | None = None) -> Fabric:
     """Return the fabric that a loaded file describes. Raises as `load_fabric`."""
     from topologies.files.validated import RuleError, validate
-    from topologies.kinds.registry import BuildContext, fabric_kinds
+    from topologies.kinds.registry import BuildContext, fabric_kind, kind_names
     from topologies.parts_catalog import load_parts
 
-    kinds = fabric_kinds()
-    name = _kind_name(document, list(kinds))
-    kind = kinds[name]
+    kind = fabric_kind(_kind_name(document, kind_names()))
     design = validate(kind.parameters, document)
     context = BuildContext(document=document, parts=load_parts() if parts is None else parts)
     try:

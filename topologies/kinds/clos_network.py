@@ -79,7 +79,9 @@ def plan_clos(
     cables_a_leaf: int,
     leaves_a_group: int,
     planes: int,
+    units: int | None = None,
     multiple_of: int = 1,
+    least_tiers: int = 2,
 ) -> ClosNetwork:
     """Return the counts of a Clos network.
 
@@ -93,100 +95,144 @@ def plan_clos(
         Leaves that the hosts of a group share.
     planes
         Separate spine layers.
+    units
+        What leaf groups are filled with, if not single hosts.
     multiple_of
         Hosts a leaf group are a multiple of this where one fits.
+    least_tiers
+        Where the file gives no number of tiers, the fewest from this on that fit.
 
     Raises
     ------
     RuleError
         If ports do not suffice somewhere.
     """
-    key = ("network",)
-    leaf_part = part_of(parts, spec.leaf, "switch", (*key, "leaf"))
-    spine_part = part_of(parts, spec.spine, "switch", (*key, "spine")) if spec.spine else leaf_part
-    core_part = part_of(parts, spec.core, "switch", (*key, "core")) if spec.core else spine_part
-    leaf_ports, spine_ports, core_ports = map(SwitchPorts.of, (leaf_part, spine_part, core_part))
-    up_rate = min(leaf_ports.port_bytes_per_s, spine_ports.port_bytes_per_s)
-    core_rate = min(spine_ports.port_bytes_per_s, core_ports.port_bytes_per_s)
-    leaf = plan_leaf(
-        leaf_ports,
-        cables_a_host=cables_a_leaf,
-        nic_cable_bytes_per_s=hosts.nic_cable_bytes_per_s,
-        up_bytes_per_s=up_rate,
-        has_spines=spec.tiers > 1,
-        oversubscription=spec.oversubscription,
-        hosts=spec.hosts_a_leaf,
-        uplinks=spec.uplinks,
-        multiple_of=multiple_of,
-    )
-    groups = -(-hosts.count // leaf.hosts)
-    leaves_a_plane = leaves_a_group // planes
-    notes = []
-    if spec.tiers > 1 and spec.uplinks is None and leaf.ratio != _exact(spec.oversubscription):
-        notes.append(
-            f"Leaves are oversubscribed {float(leaf.ratio):.4g}:1, not {spec.oversubscription:g}:1 "
-            f"({leaf.down} cables down, {leaf.up} up)."
+    wanted = [spec.tiers] if spec.tiers else list(range(least_tiers, 4))
+    counts = (cables_a_leaf, leaves_a_group, planes, units or hosts.count, multiple_of)
+    for tiers in wanted[:-1]:
+        try:
+            return _Planner(spec, hosts, parts, tiers).plan(*counts)
+        except RuleError as fault:
+            if fault.key not in _MORE_TIERS_MAY_HELP:
+                raise
+    return _Planner(spec, hosts, parts, wanted[-1]).plan(*counts)
+
+
+_MORE_TIERS_MAY_HELP = (("network", "spine"), ("network", "tiers"))
+
+
+class _Planner:
+    """Works out one number of tiers."""
+
+    def __init__(self, spec: NetworkSpec, hosts: HostPlan, parts: Mapping[str, Part], tiers: int) -> None:
+        self.spec, self.hosts, self.tiers = spec, hosts, tiers
+        self.leaf_part = part_of(parts, spec.leaf, "switch", ("network", "leaf"))
+        self.spine_part = part_of(parts, spec.spine, "switch", ("network", "spine")) if spec.spine else self.leaf_part
+        self.core_part = part_of(parts, spec.core, "switch", ("network", "core")) if spec.core else self.spine_part
+        self.leaf, self.spine, self.core = map(SwitchPorts.of, (self.leaf_part, self.spine_part, self.core_part))
+        self.up_rate = min(self.leaf.port_bytes_per_s, self.spine.port_bytes_per_s)
+        self.core_rate = min(self.spine.port_bytes_per_s, self.core.port_bytes_per_s)
+        self.notes: list[str] = []
+
+    def plan(self, cables_a_leaf: int, leaves_a_group: int, planes: int, units: int, multiple_of: int) -> ClosNetwork:
+        spec = self.spec
+        leaf = plan_leaf(
+            self.leaf,
+            cables_a_host=cables_a_leaf,
+            nic_cable_bytes_per_s=self.hosts.nic_cable_bytes_per_s,
+            up_bytes_per_s=self.up_rate,
+            has_spines=self.tiers > 1,
+            oversubscription=spec.oversubscription,
+            hosts=spec.hosts_a_leaf,
+            uplinks=spec.uplinks,
+            multiple_of=multiple_of,
         )
-    spine, core, groups_a_pod, pods = None, None, groups, 1
-    if spec.tiers == 2:
-        spine = plan_spines(
-            spine_ports,
-            leaves=groups * leaves_a_plane,
-            leaf_up=leaf.up,
-            cable_bytes_per_s=up_rate,
-            down_ports=None,
-            spines=spec.spines,
+        if self.tiers > 1 and spec.uplinks is None and leaf.ratio != _exact(spec.oversubscription):
+            self.notes.append(
+                f"Leaves are oversubscribed {float(leaf.ratio):.4g}:1, not {spec.oversubscription:g}:1 "
+                f"({leaf.down} cables down, {leaf.up} up)."
+            )
+        groups = -(-units // leaf.hosts)
+        groups_a_pod, spine, core = groups, None, None
+        if self.tiers == 1:
+            self._check_one_tier(groups, leaves_a_group, leaf)
+        elif self.tiers == 2:
+            spine = self._spines(groups * leaves_a_group // planes, leaf, None)
+        else:
+            groups_a_pod, spine, core = self._upper_tiers(groups, leaves_a_group // planes, leaf)
+        latency_us = spec.link_latency_us
+        if latency_us is None:
+            latency_us = LINK_LATENCY_US.get(str(self.leaf_part.values.get("fabric")), LINK_LATENCY_US["Ethernet"])
+        return ClosNetwork(
+            leaf_part=self.leaf_part,
+            spine_part=self.spine_part,
+            core_part=self.core_part,
+            leaf=leaf,
+            groups=groups,
+            leaves_a_group=leaves_a_group,
+            planes=planes,
+            groups_a_pod=groups_a_pod,
+            pods=-(-groups // groups_a_pod),
+            spine=spine,
+            core=core,
+            up_bytes_per_s=self.up_rate,
+            core_bytes_per_s=self.core_rate,
+            link_latency_s=from_us(latency_us),
+            notes=tuple(self.notes),
         )
-    elif spec.tiers == 3:
-        down_ports, wanted_up = _spine_split(spec, spine_ports, up_rate, core_rate)
-        capacity = down_ports * spine_ports.cables_a_port(up_rate, (*key, "spine"))
-        groups_a_pod = spec.leaf_groups_a_pod or min(groups, max(1, capacity // leaves_a_plane))
-        pods = -(-groups // groups_a_pod)
+
+    def _check_one_tier(self, groups: int, leaves_a_group: int, leaf: LeafPlan) -> None:
+        fault = ""
+        if groups > 1:
+            fault = f"{groups} leaf groups of {leaf.hosts}, and tiers: 1"
+        elif leaves_a_group > 1 and self.hosts.scale_up.form == "none":
+            fault = "tiers: 1 and no scale-up links between the rails"
+        if fault:
+            raise RuleError(
+                what="nothing joins the leaves",
+                found=fault,
+                allowed=f"one group of at most {leaf.hosts} on {self.leaf.name}",
+                fix="use more tiers, or a switch with more ports",
+                key=("network", "tiers"),
+            )
+
+    def _spines(self, leaves: int, leaf: LeafPlan, down_ports: int | None) -> SpinePlan:
         spine = plan_spines(
-            spine_ports,
-            leaves=groups_a_pod * leaves_a_plane,
+            self.spine,
+            leaves=leaves,
             leaf_up=leaf.up,
-            cable_bytes_per_s=up_rate,
+            cable_bytes_per_s=self.up_rate,
             down_ports=down_ports,
-            spines=spec.spines,
+            spines=self.spec.spines,
         )
-        spine_up = spec.spine_uplinks or wanted_up
+        if leaf.up % spine.spines:
+            self.notes.append(
+                f"The {leaf.up} cables up from a leaf do not divide into {spine.spines} spines: "
+                "bundles differ by one cable."
+            )
+        return spine
+
+    def _upper_tiers(self, groups: int, leaves_a_plane: int, leaf: LeafPlan) -> tuple[int, SpinePlan, CorePlan]:
+        """Return the leaf groups a pod, the spines of a pod and the cores of one plane."""
+        spec = self.spec
+        down_ports, up = _spine_split(spec, self.spine, self.up_rate, self.core_rate)
+        capacity = down_ports * self.spine.cables_a_port(self.up_rate, ("network", "spine"))
+        groups_a_pod = spec.leaf_groups_a_pod or min(groups, max(1, capacity // leaves_a_plane))
+        spine = self._spines(groups_a_pod * leaves_a_plane, leaf, down_ports)
         if spec.spine_uplinks is None and spine.down < capacity:
-            exact = spine.down * _exact(up_rate) / (_exact(spec.spine_oversubscription) * _exact(core_rate))
-            spine_up = -(-exact.numerator // exact.denominator)
+            exact = spine.down * _exact(self.up_rate) / (_exact(spec.spine_oversubscription) * _exact(self.core_rate))
+            up = -(-exact.numerator // exact.denominator)
             if exact.denominator != 1:
-                notes.append(f"Spines have {spine.down} cables down and {spine_up} up.")
-        spine = SpinePlan(spine.spines, spine.down, spine_up)
+                self.notes.append(f"Spines have {spine.down} cables down and {up} up.")
         core = plan_cores(
-            core_ports, pods=pods, spines=spine.spines, spine_up=spine_up, cable_bytes_per_s=core_rate, cores=spec.cores
+            self.core,
+            pods=-(-groups // groups_a_pod),
+            spines=spine.spines,
+            spine_up=up,
+            cable_bytes_per_s=self.core_rate,
+            cores=spec.cores,
         )
-    elif leaves_a_group > 1 and hosts.scale_up.form == "none":
-        raise RuleError(
-            what="nothing joins the leaves",
-            found="tiers: 1 and no scale-up links between the rails",
-            fix="use tiers: 2",
-            key=(*key, "tiers"),
-        )
-    latency_us = spec.link_latency_us
-    if latency_us is None:
-        latency_us = LINK_LATENCY_US.get(str(leaf_part.values.get("fabric")), LINK_LATENCY_US["Ethernet"])
-    return ClosNetwork(
-        leaf_part=leaf_part,
-        spine_part=spine_part,
-        core_part=core_part,
-        leaf=leaf,
-        groups=groups,
-        leaves_a_group=leaves_a_group,
-        planes=planes,
-        groups_a_pod=groups_a_pod,
-        pods=pods,
-        spine=spine,
-        core=core,
-        up_bytes_per_s=up_rate,
-        core_bytes_per_s=core_rate,
-        link_latency_s=from_us(latency_us),
-        notes=tuple(notes),
-    )
+        return groups_a_pod, SpinePlan(spine.spines, spine.down, up), core
 
 
 def _exact(value: float) -> Fraction:

@@ -4,7 +4,8 @@ The rules are those of the published reference designs (NVIDIA DGX SuperPOD, H10
 
 - a leaf is cabled for its full number of hosts and all its uplinks, whether or not all hosts stand there yet;
 - of the spine counts that offer enough ports, the smallest is taken that divides the uplinks of a leaf, so that every
-  leaf-spine pair has a bundle of the same size; cores likewise;
+  leaf-spine pair has a bundle of the same size; cores likewise. Only where that takes more than half as many spines
+  again as the ports need, the fewest are taken, and bundles differ by one cable;
 - a pod of a three-tier network holds as many leaf groups as its spines have ports down.
 """
 
@@ -19,6 +20,10 @@ from topologies.parts import Part
 from topologies.units import to_gbps
 
 __all__ = ["CorePlan", "LeafPlan", "SpinePlan", "SwitchPorts", "plan_cores", "plan_leaf", "plan_spines"]
+
+
+_MOST_SPINES_FOR_EVEN_BUNDLES = 1.5
+"""The published designs take up to 1.33 times the spines that the ports need (16 for 12, DGX H100, three units)."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class LeafPlan:
 
 @dataclass(frozen=True)
 class SpinePlan:
-    """The spines of one pod (of the whole network with two tiers)."""
+    """The spines of one pod (of the whole network with two tiers), with the most cables down and up that one has."""
 
     spines: int
     down: int
@@ -200,10 +205,9 @@ def plan_spines(
     ports = spine.num_ports if down_ports is None else down_ports
     capacity = ports * spine.cables_a_port(cable_bytes_per_s, ("network", "spine"))
     cables = leaves * leaf_up
-    least = -(-cables // capacity)
+    least = max(-(-cables // capacity), 1)
     if spines is None:
-        chosen = next((n for n in range(max(least, 1), leaf_up + 1) if leaf_up % n == 0), None)
-        if chosen is None:
+        if least > leaf_up:
             raise RuleError(
                 what="the spines have too few ports",
                 found=f"{leaves} leaves with {leaf_up} cables up each need spines for {leaves} leaves each",
@@ -211,6 +215,8 @@ def plan_spines(
                 fix="use tiers: 3, planes: by-rail, or a switch with more ports",
                 key=("network", "spine"),
             )
+        even = next(n for n in range(least, leaf_up + 1) if leaf_up % n == 0)
+        chosen = even if even <= _MOST_SPINES_FOR_EVEN_BUNDLES * least else least
         return SpinePlan(chosen, -(-cables // chosen), 0)
     if spines > leaf_up or spines < least:
         raise RuleError(

@@ -13,10 +13,12 @@ from topologies.kinds.clos_network import ClosNetwork
 from topologies.kinds.clos_plan import CorePlan, SpinePlan
 from topologies.names import NameTemplate
 
-__all__ = ["add_leaves", "add_upper_tiers", "attach_nics"]
+__all__ = ["add_leaves", "add_upper_tiers", "attach_nics", "join_leaves"]
 
 
-def add_leaves(builder: FabricBuilder, network: ClosNetwork, template: str, *, prefix: str = "") -> Int64s:
+def add_leaves(
+    builder: FabricBuilder, network: ClosNetwork, template: str, within: tuple[int, ...] = (), *, prefix: str = ""
+) -> Int64s:
     """Add the leaves; return their ids, ``(groups, leaves_a_group)``.
 
     Parameters
@@ -24,11 +26,13 @@ def add_leaves(builder: FabricBuilder, network: ClosNetwork, template: str, *, p
     builder, network
         Where to, and what.
     template
-        Name of a leaf from its group and its number in the group.
+        Name of a leaf from its group and its place in the group.
+    within
+        Shape of the places in a group; else one number.
     prefix
         Before every name.
     """
-    shape = (network.groups, network.leaves_a_group)
+    shape = (network.groups, *(within or (network.leaves_a_group,)))
     pod = np.repeat(np.arange(network.groups) // network.groups_a_pod, network.leaves_a_group)
     ids = builder.add_switches(
         NameTemplate(prefix + template, shape),
@@ -36,7 +40,7 @@ def add_leaves(builder: FabricBuilder, network: ClosNetwork, template: str, *, p
         pods=pod if network.core else None,
         part=network.leaf_part,
     )
-    return ids.reshape(shape)
+    return ids.reshape(network.groups, network.leaves_a_group)
 
 
 def attach_nics(
@@ -68,16 +72,32 @@ def add_upper_tiers(builder: FabricBuilder, network: ClosNetwork, leaves: Int64s
         spines = _add_spines(builder, network, network.spine, mark)
         of_plane = leaves[:, plane :: network.planes]
         leaf, number, pod = _numbered(network, of_plane)
-        up = network.leaf.up
-        spine = (number[:, None] * up + np.arange(up)) % network.spine.spines
-        builder.add_cables(
-            leaf[:, None],
-            spines[pod[:, None], spine],
-            rate_bytes_per_s=network.up_bytes_per_s,
-            latency_s=network.link_latency_s,
-        )
+        join_leaves(builder, network, leaf, spines, first_cable=number * network.leaf.up, pod=pod)
         if network.core is not None:
             _add_cores(builder, network, network.core, spines, network.spine.up, mark)
+
+
+def join_leaves(
+    builder: FabricBuilder, network: ClosNetwork, leaf: Int64s, spines: Int64s, *, first_cable: Int64s, pod: Int64s
+) -> None:
+    """Add the cables up from leaves.
+
+    Parameters
+    ----------
+    builder, network
+        Where to, and at what rate.
+    leaf, first_cable, pod
+        ``(leaves,)`` ids, number of the first cable of each among those of its pod, and pod.
+    spines
+        ``(pods, spines)`` ids.
+    """
+    spine = (first_cable[:, None] + np.arange(network.leaf.up)) % spines.shape[1]
+    builder.add_cables(
+        leaf[:, None],
+        spines[pod[:, None], spine],
+        rate_bytes_per_s=network.up_bytes_per_s,
+        latency_s=network.link_latency_s,
+    )
 
 
 def _numbered(network: ClosNetwork, leaves: Int64s) -> tuple[Int64s, Int64s, Int64s]:

@@ -133,7 +133,10 @@ class HostSpec(HostBase):
 class NetworkSpec(StrictModel):
     """The switches of a Clos network."""
 
-    tiers: Annotated[Literal[1, 2, 3], Field(description="1: leaves only; 2: leaves and spines; 3: and cores.")] = 2
+    tiers: Annotated[
+        Literal[1, 2, 3] | None,
+        Field(description="1: leaves only; 2: leaves and spines; 3: and cores. Else the fewest, from 2, that fit."),
+    ] = None
     leaf: Annotated[str, Field(description="Part id of the leaf switches.")]
     spine: Annotated[str | None, Field(description="Part id of the spine switches; else as the leaves.")] = None
     core: Annotated[str | None, Field(description="Part id of the core switches; else as the spines.")] = None

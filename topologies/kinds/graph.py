@@ -115,7 +115,7 @@ class _GraphBuilder:
             racks=None if hosts.rack is None else self.builder.rack(hosts.rack),
         )
         nvs = [f"{name}/nvs{i}" for name in hosts.names for i in range(plan.scale_up.switches)]
-        add_scale_up(self.builder, plan.scale_up, block, np.arange(plan.count), [nvs])
+        add_scale_up(self.builder, plan.scale_up, block.accelerator, np.arange(plan.count), [nvs])
         nics = [f"{name}/nic{i}" for name in hosts.names for i in range(plan.nics)]
         self._know(
             [f"{name}/gpu{i}" for name in hosts.names for i in range(plan.accelerators)],

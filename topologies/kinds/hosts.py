@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from topologies.builder import FabricBuilder, HostBlock
+from topologies.builder import FabricBuilder
 from topologies.errors import InputError
 from topologies.fabric import Int64s
 from topologies.files.validated import RuleError
@@ -54,6 +54,24 @@ class ScaleUpPlan:
     bytes_per_s: float
     latency_s: float
     is_latency_assumed: bool
+
+
+@dataclass(frozen=True)
+class AddedHosts:
+    """Ids of hosts that were added.
+
+    Attributes
+    ----------
+    host, accelerator, nic
+        ``(count,)``, ``(count, accelerators)``, ``(count, nics)``.
+    scale_up_switch
+        ``(domains, switches)``.
+    """
+
+    host: Int64s
+    accelerator: Int64s
+    nic: Int64s
+    scale_up_switch: Int64s
 
 
 @dataclass(frozen=True)
@@ -172,10 +190,16 @@ def plan_scale_up(
         form = "mesh" if domain > 2 and abs(pair * (domain - 1) - rate) <= 0.01 * rate else "switch"
     if form == "mesh":
         return ScaleUpPlan(form, 0, None, rate, latency_s, assumed)
-    switch = part_of(parts, spec.switch, "scale-up switch", (*key, "switch")) if spec.switch else None
+    switch = _scale_up_switch(spec.switch, parts, (*key, "switch")) if spec.switch else None
     if switch is not None:
         _check_scale_up_switch(switch, domain, rate / spec.switches, key)
     return ScaleUpPlan(form, spec.switches, switch, rate, latency_s, assumed)
+
+
+def _scale_up_switch(part_id: str, parts: Mapping[str, Part], key: tuple[str | int, ...]) -> Part:
+    """Return the part of a scale-up switch; Ethernet switches may serve as one."""
+    is_ethernet = part_id in parts and parts[part_id].part_class == "switch"
+    return part_of(parts, part_id, "switch" if is_ethernet else "scale-up switch", key)
 
 
 def _check_scale_up_switch(switch: Part, domain: int, link_bytes_per_s: float, key: tuple[str | int, ...]) -> None:
@@ -208,7 +232,7 @@ def add_hosts(
     rails: int,
     rack_names: str = "rack{:03d}",
     domain_names: str | None = None,
-) -> HostBlock:
+) -> AddedHosts:
     """Add hosts with their racks and scale-up domains.
 
     Parameters
@@ -252,19 +276,20 @@ def add_hosts(
         )
         blocks.append(block)
         first += len(template)
-    joined = HostBlock(
-        np.concatenate([block.host for block in blocks]),
-        np.concatenate([block.accelerator for block in blocks]),
-        np.concatenate([block.nic for block in blocks]),
-    )
+    accelerator = np.concatenate([block.accelerator for block in blocks])
     switches = plan.scale_up.switches
     switch_names: list[NameTemplate | list[str]]
     if domain_names:
         switch_names = [NameTemplate(domain_names, (-(-plan.count // plan.hosts_a_domain), switches))]
     else:
         switch_names = [_extended(template, "/nvs{}", switches) for template in names]
-    add_scale_up(builder, plan.scale_up, joined, host // plan.hosts_a_domain, switch_names)
-    return joined
+    added = add_scale_up(builder, plan.scale_up, accelerator, host // plan.hosts_a_domain, switch_names)
+    return AddedHosts(
+        host=np.concatenate([block.host for block in blocks]),
+        accelerator=accelerator,
+        nic=np.concatenate([block.nic for block in blocks]),
+        scale_up_switch=added,
+    )
 
 
 def _extended(names: NameTemplate, suffix: str, count: int) -> NameTemplate:
@@ -276,11 +301,11 @@ def _extended(names: NameTemplate, suffix: str, count: int) -> NameTemplate:
 def add_scale_up(
     builder: FabricBuilder,
     plan: ScaleUpPlan,
-    block: HostBlock,
+    accelerator: Int64s,
     domain_of_host: Int64s,
     switch_names: Sequence[NameTemplate | list[str]],
-) -> None:
-    """Wire the scale-up domains of hosts.
+) -> Int64s:
+    """Wire the scale-up domains of hosts; return the ids of their switches, ``(domains, switches)``.
 
     Parameters
     ----------
@@ -288,17 +313,17 @@ def add_scale_up(
         Where to.
     plan
         How.
-    block
-        The hosts.
+    accelerator
+        ``(count, accelerators)`` of hosts.
     domain_of_host
         ``(count,)`` domain of each host, whole domains one after the other.
     switch_names
         Templates or lists that together name the scale-up switches, a domain's after each other.
     """
     if plan.form == "none":
-        return
-    domain = np.repeat(domain_of_host, block.accelerator.shape[1])
-    accelerator = block.accelerator.ravel()
+        return np.empty((0, 0), np.int64)
+    domain = np.repeat(domain_of_host, accelerator.shape[1])
+    accelerator = accelerator.ravel()
     if plan.form == "switch":
         added = [builder.add_switches(names, scale_up=True, part=plan.switch) for names in switch_names]
         switches = np.concatenate(added).reshape(-1, plan.switches)
@@ -308,7 +333,7 @@ def add_scale_up(
             rate_bytes_per_s=plan.bytes_per_s / plan.switches,
             latency_s=plan.latency_s / 2,
         )
-        return
+        return switches
     sizes = np.bincount(domain)
     for size in np.unique(sizes[sizes > 1]):
         members = accelerator[sizes[domain] == size].reshape(-1, size)
@@ -319,3 +344,4 @@ def add_scale_up(
             rate_bytes_per_s=plan.bytes_per_s / (int(sizes.max()) - 1),
             latency_s=plan.latency_s,
         )
+    return np.empty((0, 0), np.int64)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from topologies.builder import FabricBuilder
@@ -17,7 +18,7 @@ from topologies.files.validated import RuleError
 from topologies.kinds.clos_network import ClosNetwork, plan_clos
 from topologies.kinds.clos_wiring import add_leaves, add_upper_tiers, attach_nics
 from topologies.kinds.design import Count, DesignFile, HostSpec, NetworkSpec
-from topologies.kinds.hosts import HostPlan, add_hosts, latency_notes, plan_hosts
+from topologies.kinds.hosts import AddedHosts, HostPlan, add_hosts, latency_notes, plan_hosts
 from topologies.kinds.registry import BuildContext
 from topologies.names import NameTemplate
 
@@ -87,9 +88,11 @@ def build_rails(
     context: BuildContext,
     names: Sequence[NameTemplate],
     *,
+    port_planes: int = 1,
+    have_own_spines: bool = True,
     domain_names: str | None = None,
-) -> ClosNetwork:
-    """Add hosts and their rail-optimized network to a builder; return the network's counts.
+) -> tuple[ClosNetwork, AddedHosts]:
+    """Add hosts and their rail-optimized network to a builder; return the network's counts and the hosts' ids.
 
     Parameters
     ----------
@@ -97,17 +100,22 @@ def build_rails(
         Where to, and what.
     names
         Templates that together name the hosts.
+    port_planes
+        Planes that the ports of each NIC are dealt to in turn; each plane has leaves of its own.
+    have_own_spines
+        Whether the planes have spines of their own, or share them.
     domain_names
         Template of the names of scale-up switches, as in `add_hosts`.
     """
     rails = rails_of(spec, hosts)
+    own = port_planes if have_own_spines else 1
     network = plan_clos(
         spec,
         hosts,
         context.parts,
-        cables_a_leaf=hosts.nics // rails * hosts.nic_ports,
-        leaves_a_group=rails,
-        planes=rails if spec.planes == "by-rail" else 1,
+        cables_a_leaf=hosts.nics // rails * hosts.nic_ports // port_planes,
+        leaves_a_group=rails * port_planes,
+        planes=rails * own if spec.planes == "by-rail" else own,
         multiple_of=hosts.hosts_a_domain,
     )
     builder.assumptions += [*network.notes, *latency_notes(hosts, spec.link_latency_us)]
@@ -119,10 +127,14 @@ def build_rails(
         rails=rails,
         domain_names=domain_names,
     )
-    leaves = add_leaves(builder, network, "leaf-g{:03d}-r{}")
+    if port_planes == 1:
+        leaves = add_leaves(builder, network, "leaf-g{:03d}-r{}")
+    else:
+        leaves = add_leaves(builder, network, "leaf-g{:03d}-r{}-p{}", (rails, port_planes))
     group = block.host // network.leaf.hosts
-    rail = [i * rails // hosts.nics for i in range(hosts.nics)]
-    for _ in range(hosts.nic_ports):
-        attach_nics(builder, network, block.nic, leaves[group][:, rail], hosts.nic_cable_bytes_per_s)
+    rail = np.arange(hosts.nics) * rails // hosts.nics
+    for port in range(hosts.nic_ports):
+        leaf = leaves[group][:, rail * port_planes + port % port_planes]
+        attach_nics(builder, network, block.nic, leaf, hosts.nic_cable_bytes_per_s)
     add_upper_tiers(builder, network, leaves)
-    return network
+    return network, block

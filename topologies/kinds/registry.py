@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from topologies.kinds.design import DesignFile
     from topologies.parts import Part
 
-__all__ = ["GROUP", "BuildContext", "FabricKind", "fabric_kinds"]
+__all__ = ["GROUP", "BuildContext", "FabricKind", "fabric_kind", "fabric_kinds", "kind_names"]
 
 GROUP = "scaleplan.fabric_kinds"
 
@@ -65,7 +65,29 @@ class FabricKind(Protocol):
 
 
 @cache
+def _entries() -> Mapping[str, metadata.EntryPoint]:
+    found = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
+    return {entry.name: entry for entry in found}
+
+
+def kind_names() -> list[str]:
+    """Return the names of all registered kinds, sorted, without importing them."""
+    return list(_entries())
+
+
+@cache
+def fabric_kind(name: str) -> FabricKind:
+    """Return a registered kind, importing just that one.
+
+    Raises
+    ------
+    KeyError
+        If there is none of that name.
+    """
+    kind: FabricKind = _entries()[name].load()()
+    return kind
+
+
 def fabric_kinds() -> Mapping[str, FabricKind]:
     """Return every registered kind by name, sorted."""
-    found = sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name)
-    return MappingProxyType({entry.name: entry.load()() for entry in found})
+    return MappingProxyType({name: fabric_kind(name) for name in kind_names()})
