@@ -1,0 +1,200 @@
+"""``scaleplan place`` and ``scaleplan score``: put a batch on a cluster, and judge where a batch stands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.fabric import FabricArgument, JsonOption
+from planner.cli.output import print_json, print_lines, print_table, progress_line
+
+if TYPE_CHECKING:
+    from planner.problem import Problem
+    from planner.result import Result
+    from planner.score import Score
+    from planner.solver import Progress
+
+__all__ = ["DEFAULT_SOLVERS", "load_problem", "register", "results_table", "solve_all"]
+
+EXIT_INFEASIBLE = 3
+DEFAULT_SOLVERS = ("cp-sat", "first-fit", "slurm-tree")
+
+JobsOption = Annotated[Path, typer.Option("--jobs", help="The job file.")]
+StateOption = Annotated[Path | None, typer.Option("--state", help="The state file; left out, everything is free.")]
+RoutingOption = Annotated[str, typer.Option("--routing", help="How flows find their ways: spray, ecmp, dmodk.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")]
+SolverOption = Annotated[
+    list[str] | None,
+    typer.Option("--solver", help="May be given several times: the first is the answer, the others stand beside it."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(place)
+    app.command()(score)
+
+
+def place(
+    fabric: FabricArgument,
+    jobs: JobsOption,
+    state: StateOption = None,
+    solver: SolverOption = None,
+    time_limit: Annotated[float, typer.Option("--time-limit", help="Seconds a solver may take.")] = 10.0,
+    seed: SeedOption = 1,
+    routing: RoutingOption = "spray",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the placement as JSON.")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Place a batch of jobs. Exit code 3 if not every job could be placed; the reasons are told."""
+    problem = load_problem(fabric, jobs, state, routing)
+    results = solve_all(problem, solver or list(DEFAULT_SOLVERS), time_limit_s=time_limit, seed=seed)
+    answer = results[0]
+    if output is not None:
+        from planner.files.placement_file import placement_as_dict
+        from planner.files.writing import json_text, write_text
+
+        write_text(output, json_text(placement_as_dict(problem.fabric, answer.placement)))
+    if as_json:
+        from planner.files.result_json import result_as_dict
+
+        print_json({"schema": "scaleplan/place/1", "results": [result_as_dict(problem, r) for r in results]})
+    else:
+        results_table(problem, results)
+        print_lines(f"not placed: {refusal.job_id}: {refusal.reason}" for refusal in answer.refusals)
+    return EXIT_INFEASIBLE if answer.refusals else 0
+
+
+def score(
+    fabric: FabricArgument,
+    jobs: JobsOption,
+    placement: Annotated[Path, typer.Option("--placement", help="The placement file, as `place -o` writes it.")],
+    state: StateOption = None,
+    routing: RoutingOption = "spray",
+    seed: SeedOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a placement: rates, slow-downs, and the links that are fought over."""
+    from planner.evaluate import evaluate
+    from planner.files.placement_file import load_placement
+    from planner.files.result_json import score_as_dict
+
+    problem = load_problem(fabric, jobs, state, routing)
+    placed = load_placement(placement, problem.fabric)
+    judged = evaluate(problem, placed, seed=seed)
+    told = score_as_dict(problem, placed, judged)
+    if as_json:
+        print_json({"schema": "scaleplan/score/1", **told})
+        return
+    print_table(["component", "value"], [[name, value] for name, value in told["components"].items()])
+    print_table(
+        ["job", "accelerators", "alone s", "expected s", "worst s", "slow-down", "held back by"],
+        [
+            [
+                row["id"],
+                row["accelerators"],
+                row["time_alone_s"],
+                row["time_expected_s"],
+                row["time_worst_s"],
+                row["slowdown"],
+                row["bottleneck"] or "–",
+            ]
+            for row in told["jobs"]
+        ],
+        title="contention views: alone (isolated), expected, worst",
+    )
+    _links_table(told["hottest_links"])
+
+
+def _links_table(links: list[dict[str, Any]]) -> None:
+    print_table(
+        ["link", "demand over capacity", "jobs"],
+        [[row["link"], row["demand_frac"], ", ".join(row["jobs"][:8])] for row in links],
+        title="busiest links",
+    )
+
+
+def load_problem(fabric: str, jobs: Path, state: Path | None, routing: str) -> Problem:
+    """Load the files of a problem.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    """
+    from planner.files.jobs_file import load_jobs
+    from planner.files.state_file import load_state
+    from planner.problem import Problem
+    from planner.state import ClusterState
+    from topologies.files.fabric_file import load_fabric
+    from topologies.routing.named import routing_named
+
+    routing_named(routing)
+    loaded = load_fabric(fabric)
+    now = ClusterState.empty(loaded) if state is None else load_state(state, loaded)
+    return Problem(loaded, now, load_jobs(jobs), routing=routing)
+
+
+def solve_all(problem: Problem, solvers: list[str], *, time_limit_s: float, seed: int) -> list[Result]:
+    """Run solvers one after the other on one problem, with progress on standard error.
+
+    Raises
+    ------
+    InputError
+        If a solver is not installed, or the time limit is not positive.
+    """
+    from planner.solver import get_solver
+    from topologies.errors import InputError
+
+    if not 0 < time_limit_s < float("inf"):
+        raise InputError(what="a time limit is above 0 seconds", where="--time-limit", found=time_limit_s)
+    chosen = [get_solver(name) for name in solvers]
+    results = []
+    for solver in chosen:
+
+        def show(progress: Progress, name: str = solver.name) -> None:
+            gap = abs(progress.bound - progress.best) / abs(progress.bound) if progress.bound else 0.0
+            progress_line(f"{name}: {progress.phase}, {progress.elapsed_s:.1f} s, gap {gap:.2%}")
+
+        results.append(solver.solve(problem, time_limit_s=time_limit_s, seed=seed, on_progress=show))
+        progress_line("")
+    return results
+
+
+def results_table(problem: Problem, results: list[Result], *, title: str = "") -> None:
+    """Print solvers side by side."""
+    asked = sum(job.accelerators for job in problem.jobs)
+
+    def row(result: Result) -> list[object]:
+        s: Score = result.score
+        return [
+            result.solver,
+            f"{int(s['placed_accelerators']):,} of {asked:,}",
+            f"{int(s['placed_jobs']):,} of {len(problem.jobs):,}",
+            int(s["cross_leaf_jobs"]),
+            s["worst_link_load_frac"],
+            s["worst_slowdown"],
+            s["excess_slowdown"],
+            f"{result.gap:.2%}" if result.bound.get("placed_weight", float("inf")) != float("inf") else "–",
+            round(result.run_time_s, 3),
+        ]
+
+    print_table(
+        [
+            "solver",
+            "placed GPUs",
+            "jobs",
+            "cross-leaf jobs",
+            "worst link load",
+            "slowest job's slow-down",
+            "excess slow-down",
+            "gap",
+            "seconds",
+        ],
+        [row(result) for result in results],
+        title=title or f"{problem.fabric.name}: {int(problem.state.free.sum()):,} accelerators free",
+    )
+    sys.stdout.flush()

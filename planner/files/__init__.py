@@ -1,0 +1,1 @@
+"""Files of jobs, cluster state and placements: read strictly, written whole or not at all."""
