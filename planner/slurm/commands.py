@@ -68,7 +68,7 @@ class SlurmTools:
     def _environment(self) -> dict[str, str]:
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
-        env |= {"LC_ALL": "C.UTF-8", "SLURM_TIME_FORMAT": TIME_FORMAT_EPOCH} | self.extra_env
+        env |= {"LC_ALL": "C.UTF-8", "SLURM_TIME_FORMAT": TIME_FORMAT_EPOCH, "SLURM_BITSTR_LEN": "0"} | self.extra_env
         if self.slurm_conf is not None:
             env["SLURM_CONF"] = str(self.slurm_conf)
         return env

@@ -7,9 +7,11 @@ another job's line. The texts come from ``scontrol``; a record that is not uniqu
 from __future__ import annotations
 
 import calendar
+import itertools
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from planner.slurm.commands import CommandError, SlurmCommands
 from planner.slurm.hostlist import expand_hosts
@@ -30,7 +32,7 @@ __all__ = [
 
 _SEPARATOR = "\x1f"
 _FIELDS = (
-    "%i",  # ref: 12, 12_3, 12_[4-9%2], 12+0
+    "%i",  # ref: 12, 12_3, 12+0
     "%A",  # job number
     "%F",  # array's job number
     "%T",  # state
@@ -60,12 +62,11 @@ SQUEUE_FORMAT = _SEPARATOR.join(_FIELDS)
 _STATES = (
     "PENDING,RUNNING,CONFIGURING,COMPLETING,SUSPENDED,STOPPED,REQUEUED,REQUEUE_HOLD,REQUEUE_FED,RESIZING,SIGNALING"
 )
-_MAX_ARRAY_TASKS = 64
 _MAX_RECORD_CHARS = 65_536
 _UNSET = ("", "(null)", "N/A", "NONE", "Unknown", "None", "n/a")
 _MIB_BY_SUFFIX = {"": 1, "K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2, "P": 1024**3}
 
-_REF = re.compile(r"(\d+)(?:_(\d+)|_\[([0-9,:\-.]*)(?:%(\d+))?\]|\+(\d+))?\Z", re.ASCII)
+_REF = re.compile(r"\d{1,10}(?:_\d{1,10}|(\+\d{1,4}))?\Z", re.ASCII)
 _DURATION = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)\Z|(\d+)\Z|(\d+)-(\d+)(?::(\d+))?\Z", re.ASCII)
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\Z", re.ASCII)
 _MEMORY = re.compile(r"([\d.]+)([KMGTP]?)[nc]?\Z", re.ASCII)
@@ -80,14 +81,55 @@ _TEXTS = re.compile(
 
 def read_queue(commands: SlurmCommands) -> tuple[QueuedJob, ...]:
     """Ask for every job that waits or holds nodes."""
-    answer = commands.run(["squeue", "-h", "-a", "-t", _STATES, "-o", SQUEUE_FORMAT])
+    answer = commands.run(["squeue", "-h", "-a", "-r", "-t", _STATES, "-o", SQUEUE_FORMAT])
     return parse_queue(answer.stdout)
 
 
 def parse_queue(text: str) -> tuple[QueuedJob, ...]:
-    """Parse ``squeue -h -o SQUEUE_FORMAT``; lines that are not of that form are left out."""
-    jobs = (_parse_line(line) for line in text.split("\n"))
-    return tuple(job for job in jobs if job is not None)
+    """Parse ``squeue -h -r -o SQUEUE_FORMAT``; lines that are not of that form are left out.
+
+    Tasks of an array that share one job number are still one record inside Slurm, and are read as one.
+    """
+    jobs: list[QueuedJob] = []
+    tasks: dict[int, list[int]] = {}
+    for line in text.split("\n"):
+        array, task, job_id = _array_task(line)
+        if task is not None and job_id in tasks:
+            tasks[job_id].append(task)
+            continue
+        job = _parse_line(line)
+        if job is None:
+            continue
+        if task is not None and job.is_pending and job_id == array:
+            tasks[job_id] = [task]
+        jobs.append(job)
+    return tuple(_joined(job, tasks.get(job.job_id, [])) for job in jobs)
+
+
+def _array_task(line: str) -> tuple[int, int | None, int]:
+    """Return array, task and job number of a line; the task is ``None`` on any other line."""
+    ref, _, rest = line.partition(_SEPARATOR)
+    array, underscore, task = ref.partition("_")
+    job_id = rest.partition(_SEPARATOR)[0]
+    if underscore and array.isdigit() and task.isdigit() and job_id.isdigit():
+        return int(array), int(task), int(job_id)
+    return 0, None, 0
+
+
+def _joined(job: QueuedJob, tasks: Sequence[int]) -> QueuedJob:
+    """Return the record of an array's tasks that are still together; a job that is none comes back as it is."""
+    if not tasks:
+        return job
+    return replace(job, ref=f"{job.array_job_id}_[{_ranges(sorted(tasks))}]", array_tasks=tuple(sorted(tasks)))
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write ``1,3-5`` for sorted numbers."""
+    texts: list[str] = []
+    for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        texts.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
+    return ",".join(texts)
 
 
 def _parse_line(line: str) -> QueuedJob | None:
@@ -101,11 +143,10 @@ def _parse_line(line: str) -> QueuedJob | None:
             return None
         memory = _MEMORY.match(row["%m"])
         return QueuedJob(
-            ref=row["%i"] if match.group(3) is None else match.group(1),
+            ref=row["%i"],
             job_id=int(row["%A"]),
             array_job_id=int(row["%F"]),
-            array_tasks=_first_tasks(match.group(3) or ""),
-            array_limit=int(match.group(4) or 0),
+            array_tasks=(),
             state=row["%T"],
             reason=row["%r"].split(",")[0],
             priority=int(row["%Q"]),
@@ -129,7 +170,7 @@ def _parse_line(line: str) -> QueuedJob | None:
             reservation=_text(row["%v"]),
             dependency=_text(row["%E"]),
             features=_text(row["%f"]),
-            is_het=match.group(5) is not None,
+            is_het=match.group(1) is not None,
         )
     except (ValueError, InputError):
         return None
@@ -137,18 +178,6 @@ def _parse_line(line: str) -> QueuedJob | None:
 
 def _text(value: str) -> str:
     return "" if value in _UNSET else value
-
-
-def _first_tasks(text: str) -> tuple[int, ...]:
-    """Return the first tasks of ``1-4,7,9-15:2``; Slurm may cut a long one with ``...``."""
-    tasks: list[int] = []
-    for part in text.split(","):
-        numbers, _, step = part.partition(":")
-        first, _, last = numbers.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()) or (step and not step.isdigit()):
-            break
-        tasks += range(int(first), int(last or first) + 1, max(1, int(step or 1)))[:_MAX_ARRAY_TASKS]
-    return tuple(tasks[:_MAX_ARRAY_TASKS])
 
 
 def parse_time(text: str) -> float | None:
@@ -237,6 +266,7 @@ def parse_job_detail(record: str) -> JobDetail:
         exclusive=None if exclusive is None else exclusive != "NO",
         segment_nodes=_number(_last(record, "SegmentSize")),
         max_switches=_number((_last(record, "Switches") or "").split("@")[0]),
+        array_limit=_number(_last(record, "ArrayTaskThrottle")),
         restarts=_number(_last(record, "Restarts")),
         min_nodes=_number(nodes[0]),
         max_nodes=_number(nodes[-1]),

@@ -19,16 +19,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """One line of the queue: a job, one task of an array, or the not yet started tasks of an array together.
+    """A job, one task of an array, or the tasks of an array that Slurm still holds together.
 
     Parameters
     ----------
     ref
-        What ``scontrol update JobId=`` takes: ``123`` or ``123_4``.
+        What ``scontrol update JobId=`` takes: ``123``, ``123_4`` or ``123_[4-9,12]``. Never the bare number of an
+        array, which would change every task of it.
     array_tasks
-        For tasks not yet started: the first of them, as many as were read; empty for a job without an array.
-    array_limit
-        Most tasks of the array that may run at once (``%N``); 0 for no limit.
+        Tasks that Slurm still holds together; empty for anything else.
     priority
         Slurm's own integer priority; 0 for a held job.
     start_s, end_s
@@ -45,7 +44,6 @@ class QueuedJob:
     job_id: int
     array_job_id: int
     array_tasks: tuple[int, ...]
-    array_limit: int
     state: str
     reason: str
     priority: int
@@ -70,6 +68,11 @@ class QueuedJob:
     dependency: str
     features: str
     is_het: bool
+
+    @property
+    def tracked_ref(self) -> str:
+        """What the journal knows it by: the array's number for tasks still together, else the same as `ref`."""
+        return str(self.array_job_id) if self.array_tasks else self.ref
 
     @property
     def is_pending(self) -> bool:
@@ -98,6 +101,7 @@ class JobDetail:
     exclusive: bool | None = None
     segment_nodes: int = 0
     max_switches: int = 0
+    array_limit: int = 0
     restarts: int = 0
     min_nodes: int = 0
     max_nodes: int = 0

@@ -49,18 +49,18 @@ def test_a_parked_job_is_read() -> None:
 def test_arrays_het_jobs_and_running_jobs_are_read() -> None:
     text = "\n".join(
         [
-            queue_line(i="2_[4-9,12%3]", A="2", F="2"),
+            *(queue_line(i=f"2_{n}", A="2", F="2") for n in (9, 4, 5, 6, 12)),
+            queue_line(i="2_3", A="8", F="2", n="gpu0001"),
             queue_line(i="2_1", A="7", F="2", T="RUNNING", N="gpu[0001-0002]", e="1795509999", l="1-02:03:04"),
             queue_line(i="3+1", A="4", F="4"),
-            queue_line(i="8_[1,3-9:2,...]", A="8", F="8"),
         ]
     )
-    array, task, het, cut = parse_queue(text)
-    assert (array.ref, array.array_tasks, array.array_limit) == ("2", (4, 5, 6, 7, 8, 9, 12), 3)
+    array, split, task, het = parse_queue(text)
+    assert (array.ref, array.array_tasks) == ("2_[4-6,9,12]", (4, 5, 6, 9, 12))
+    assert (split.ref, split.array_tasks, split.job_id, split.is_array) == ("2_3", (), 8, True)
     assert (task.ref, task.array_job_id, task.job_id, task.nodes) == ("2_1", 2, 7, ("gpu0001", "gpu0002"))
     assert task.time_limit_s == 86400 + 2 * 3600 + 3 * 60 + 4
     assert het.is_het
-    assert cut.array_tasks == (1, 3, 5, 7, 9)
 
 
 def test_a_line_with_a_forged_or_missing_field_is_left_out() -> None:
@@ -69,9 +69,10 @@ def test_a_line_with_a_forged_or_missing_field_is_left_out() -> None:
     assert len(parse_queue(good + "\nrubbish\n" + good)) == 2
 
 
-def test_an_array_of_a_million_tasks_is_read_in_part() -> None:
-    (job,) = parse_queue(queue_line(i="9_[0-1000000]"))
-    assert job.array_tasks == tuple(range(64))
+def test_a_long_array_is_one_record() -> None:
+    (job,) = parse_queue("\n".join(queue_line(i=f"9_{n}", A="9", F="9") for n in range(5000)))
+    assert job.array_tasks == tuple(range(5000))
+    assert job.ref == "9_[0-4999]"
 
 
 @pytest.mark.parametrize(
