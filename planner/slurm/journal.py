@@ -34,7 +34,7 @@ CREATE INDEX IF NOT EXISTS decisions_by_job ON decisions (ref, submit_s);
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at_s);
 """
 SCHEMA_VERSION = 1
-LIVE_STATES = ("parked", "pinning", "pinned", "releasing", "running")
+LIVE_STATES = ("parked", "pinning", "pinned", "preferred", "releasing", "running")
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class TrackedJob:
     Parameters
     ----------
     state
-        ``parked``; ``pinning`` (told Slurm, not yet seen); ``pinned`` (seen); ``releasing`` (handing it to Slurm, not
-        yet seen); ``running``; ``released`` (Slurm's now); ``done``.
+        ``parked``; ``pinning`` (told Slurm, not yet seen); ``pinned`` (seen); ``preferred``; ``releasing`` (not
+        yet seen to be in Slurm's hands); ``running``; ``released`` (Slurm's now); ``done``.
     tries
         Plans that Slurm did not carry out.
     passes
@@ -179,20 +179,35 @@ class Journal:
                 self._db.execute("ROLLBACK")
             raise OutputError(what="cannot write the journal", where=self.path, found=error) from error
 
-    def live_jobs(self) -> dict[tuple[str, int], TrackedJob]:
-        """Return the jobs that are not yet done or handed over."""
+    def probe(self) -> bool:
+        """Whether the journal can be written now."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("CREATE TABLE IF NOT EXISTS probe (text TEXT)")
+            self._db.execute("INSERT INTO probe VALUES (hex(randomblob(4096)))")
+            self._db.execute("DELETE FROM probe")
+            self._db.execute("COMMIT")
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            return False
+        return True
+
+    def live_jobs(self) -> dict[str, TrackedJob]:
+        """Return the jobs that are not yet done or handed over, by number; of two with one number the newer."""
         marks = ",".join("?" * len(LIVE_STATES))
-        rows = self._db.execute(f"SELECT * FROM jobs WHERE state IN ({marks})", LIVE_STATES)
-        return {job.key: job for job in map(_job, rows)}
+        rows = self._db.execute(f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY submit_s", LIVE_STATES)
+        return {job.ref: job for job in map(_job, rows)}
 
     def find(self, ref: str) -> TrackedJob | None:
         """Return the newest job of this number, or of an array's task."""
         row = self._db.execute("SELECT * FROM jobs WHERE ref = ? ORDER BY submit_s DESC LIMIT 1", (ref,)).fetchone()
         return _job(row) if row else None
 
-    def handed_over(self) -> set[tuple[str, int]]:
-        """Return the keys of jobs that were handed to Slurm and must not be touched again."""
-        return {(ref, at) for ref, at in self._db.execute("SELECT ref, submit_s FROM jobs WHERE state = 'released'")}
+    def handed_over(self) -> set[str]:
+        """Return the numbers of jobs that were handed to Slurm and must not be touched again."""
+        return {ref for (ref,) in self._db.execute("SELECT ref FROM jobs WHERE state = 'released'")}
 
     def decisions(self, ref: str | None = None, *, since_s: float = 0.0, limit: int = 1000) -> list[Decision]:
         """Return decisions, oldest first; the newest `limit` of them."""

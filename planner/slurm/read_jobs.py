@@ -28,6 +28,7 @@ __all__ = [
     "read_details",
     "read_queue",
     "split_details",
+    "task_ranges",
 ]
 
 _SEPARATOR = "\x1f"
@@ -120,10 +121,10 @@ def _joined(job: QueuedJob, tasks: Sequence[int]) -> QueuedJob:
     """Return the record of an array's tasks that are still together; a job that is none comes back as it is."""
     if not tasks:
         return job
-    return replace(job, ref=f"{job.array_job_id}_[{_ranges(sorted(tasks))}]", array_tasks=tuple(sorted(tasks)))
+    return replace(job, ref=f"{job.array_job_id}_[{task_ranges(sorted(tasks))}]", array_tasks=tuple(sorted(tasks)))
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def task_ranges(numbers: Sequence[int]) -> str:
     """Write ``1,3-5`` for sorted numbers."""
     texts: list[str] = []
     for _, group in itertools.groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):

@@ -1,0 +1,430 @@
+"""One cycle of park, plan, pin: from what Slurm says and what the journal says to lines for ``scontrol``. No I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.slurm.admission import Admission, admit
+from planner.slurm.asks import AskMaker, Unplannable
+from planner.slurm.batch import BatchAnswer, BatchPlanner, BatchRequest, KeepStart
+from planner.slurm.journal import Decision, TrackedJob
+from planner.slurm.leaf_fit import fit
+from planner.slurm.lifecycle import Judgement, Limits, Next, is_parked, judge
+from planner.slurm.read_jobs import task_ranges
+from planner.slurm.records import JobDetail, NodeRecord, PartitionRecord, QueuedJob, ReservationRecord, SiteConfig
+from planner.slurm.records import SlurmTopology as Topology
+from planner.slurm.room import Ask, Ints, Room, Taken, build_room
+from planner.slurm.settings import SlurmSettings
+from planner.slurm.updates import PARKED, PINNED, RELEASED, merge_mark, update_line
+from topologies.errors import ScaleplanError
+
+if TYPE_CHECKING:
+    from topologies.fabric import Fabric
+
+__all__ = ["CycleOutcome", "CyclePlanner", "Snapshot"]
+
+MAX_ARRAY_TASKS_A_CYCLE = 64
+MAX_RENEWALS_A_CYCLE = 300  # 2.4 ms each through scontrol's standard input: at most 0.7 s of a cycle
+_WAITS_FOR_ROOM = ("Resources", "Priority", "None")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What Slurm said at one moment; the nodes were read before the queue."""
+
+    now_s: float
+    jobs: Sequence[QueuedJob]
+    details: Mapping[int, JobDetail]
+    nodes: Sequence[NodeRecord]
+    partitions: Sequence[PartitionRecord]
+    reservations: Sequence[ReservationRecord]
+    config: SiteConfig
+    topology: Topology
+
+
+@dataclass
+class CycleOutcome:
+    """What a cycle wants done: first the journal, then the host files, then the lines."""
+
+    tracked: dict[str, TrackedJob] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    pins: list[str] = field(default_factory=list)
+    releases: list[str] = field(default_factory=list)
+    renewals: list[str] = field(default_factory=list)
+    placed: dict[str, tuple[QueuedJob, tuple[str, ...]]] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    num_parked: int = 0
+    num_waiting: int = 0
+
+    @property
+    def lines(self) -> list[str]:
+        """All lines: hand-overs first, then pins, then renewals."""
+        return self.releases + self.pins + self.renewals
+
+
+class CyclePlanner:
+    """Decides what to do, given what Slurm says.
+
+    Parameters
+    ----------
+    settings
+        Ours.
+    planner
+        Chooses the hosts; the start it gets is best fit by leaf.
+    fabric
+        The network with its links, if known.
+    daemon_start_s
+        When this daemon started (seconds since the epoch).
+    """
+
+    def __init__(
+        self,
+        settings: SlurmSettings,
+        planner: BatchPlanner | None = None,
+        *,
+        fabric: Fabric | None = None,
+        daemon_start_s: float = 0.0,
+    ) -> None:
+        self.settings, self.planner, self.fabric = settings, planner or KeepStart(), fabric
+        self._limits = Limits(
+            settings.park_s, settings.max_parked_s, settings.max_tries, settings.start_grace_s, daemon_start_s
+        )
+
+    def run(self, snapshot: Snapshot, live: Mapping[str, TrackedJob], handed_over: set[str]) -> CycleOutcome:
+        """Decide one cycle.
+
+        Parameters
+        ----------
+        snapshot
+            What Slurm says.
+        live
+            Jobs of the journal that are not done, by number.
+        handed_over
+            Numbers of jobs never to be touched again.
+        """
+        return _Cycle(self, snapshot, live, handed_over).run()
+
+    @property
+    def limits(self) -> Limits:
+        """What decides over a job's fate."""
+        return self._limits
+
+
+class _Cycle:
+    """The state of one cycle."""
+
+    def __init__(
+        self, owner: CyclePlanner, snapshot: Snapshot, live: Mapping[str, TrackedJob], handed_over: set[str]
+    ) -> None:
+        self.owner, self.snap, self.live, self.handed_over = owner, snapshot, live, handed_over
+        self.settings, self.now_s = owner.settings, snapshot.now_s
+        self.out = CycleOutcome()
+        self.room = build_room(snapshot.nodes, snapshot.topology)
+        self.index = self.room.index()
+        self.maker = AskMaker(
+            self.room, snapshot.partitions, snapshot.reservations, snapshot.config, self.settings, self.now_s
+        )
+        self.jobs = {job.tracked_ref: job for job in snapshot.jobs}
+        self.held: list[Taken] = []  # hosts of pinned jobs that Slurm has not started yet
+        self.candidates: dict[str, QueuedJob] = {}
+        self.owners: dict[str, str] = {}  # task → array it is still part of
+
+    def detail(self, job: QueuedJob) -> JobDetail:
+        return self.snap.details.get(job.job_id, JobDetail())
+
+    def run(self) -> CycleOutcome:
+        for ref, tracked in self.live.items():
+            self._follow(ref, tracked)
+        self._find_new()
+        if self.settings.mode == "observe":
+            return self.out
+        asks = self._asks()
+        running = [self.maker.taken_by(job, self.detail(job)) for job in self.snap.jobs if job.is_running and job.nodes]
+        room = self.room.take(self.held)
+        admission = admit(asks, room, running + self.held, self.now_s)
+        answer = self._improve(asks, admission, room)
+        for ask in asks:
+            if ask.is_ours:
+                self._settle(ask, admission, answer.placed.get(ask.key))
+        self._renew()
+        self.out.figures = dict(answer.figures) | {
+            "admitted": len(admission.placed),
+            "waiting": len(admission.waiting),
+            "promises": len(admission.promises),
+        }
+        return self.out
+
+    # ---- what has become of the jobs we know -------------------------------------------------------------------
+
+    def _follow(self, ref: str, tracked: TrackedJob) -> None:
+        job = self.jobs.get(ref)
+        if job is None and "_" in ref:
+            array = self.jobs.get(ref.partition("_")[0])
+            task = int(ref.partition("_")[2])
+            if array is not None and task in array.array_tasks:  # the pin that would have split it off never arrived
+                job = replace(array, ref=ref, array_tasks=())
+                self.owners[ref] = array.tracked_ref
+        if job is not None and tracked.state in ("pinning", "pinned") and job.is_pending:
+            ask = self.maker.make(job, self.detail(job))
+            usable = isinstance(ask, Ask) and self._usable(tracked.hosts, ask)
+        else:
+            usable = True
+        verdict = judge(tracked, job, hosts_are_usable=usable, now_s=self.now_s, limits=self.owner.limits)
+        if verdict.next is Next.PLAN and self.settings.mode == "observe":
+            verdict = Judgement(Next.HAND_OVER, verdict.job, "released", "the planner only observes now")
+        self._note(tracked, verdict)
+        if job is None:
+            return
+        if verdict.next is Next.HAND_OVER:
+            self._hand_over(job, verdict.job, "" if verdict.event else "said again")
+        elif verdict.next is Next.PLAN:
+            self.candidates[ref] = job
+        elif verdict.job.state in ("pinning", "pinned") and job.is_pending:
+            ask = self.maker.make(job, self.detail(job))
+            if isinstance(ask, Ask):
+                self.held.append(ask.taken(self._numbers(verdict.job.hosts), self.now_s))
+
+    def _numbers(self, hosts: Sequence[str]) -> Ints:
+        return np.array([self.index[host] for host in hosts if host in self.index], np.int64)
+
+    def _usable(self, hosts: Sequence[str], ask: Ask) -> bool:
+        numbers = self._numbers(hosts)
+        return len(numbers) == len(hosts) and bool(ask.fits(self.room)[numbers].all())
+
+    def _note(self, before: TrackedJob, verdict: Judgement) -> None:
+        if verdict.job != before:
+            self.out.tracked[before.ref] = verdict.job
+        if verdict.event:
+            self._decide(verdict.job, verdict.event, verdict.reason)
+
+    def _decide(self, job: TrackedJob, action: str, reason: str, **figures: object) -> None:
+        hosts = job.ran_on if action == "ran" else job.hosts
+        self.out.decisions.append(Decision(self.now_s, job.ref, job.submit_s, action, hosts, reason, figures))
+
+    def _tracked(self, ref: str) -> TrackedJob | None:
+        return self.out.tracked.get(ref) or self.live.get(ref)
+
+    # ---- new jobs ----------------------------------------------------------------------------------------------
+
+    def _find_new(self) -> None:
+        for ref, job in self.jobs.items():
+            if ref in self.live or ref in self.handed_over or not job.is_pending:
+                continue
+            mark = self.detail(job).admin_comment
+            if PINNED in mark and job.req_nodes and job.reason != "JobHeldUser":
+                # Pinned by a daemon whose journal is gone.
+                adopted = self._new(ref, job, "pinned", hosts=job.req_nodes)
+                self.out.tracked[ref] = adopted
+                self._decide(adopted, "adopted", "pinned before, not in the journal")
+            elif PARKED in mark and is_parked(job, self.now_s) and not job.req_nodes:
+                parked = self._new(ref, job, "parked")
+                self.out.tracked[ref] = parked
+                verdict = judge(parked, job, hosts_are_usable=True, now_s=self.now_s, limits=self.owner.limits)
+                if self.settings.mode == "observe":
+                    verdict = Judgement(Next.HAND_OVER, parked, "released", "the planner only observes")
+                self._note(parked, verdict)
+                if verdict.next is Next.PLAN:
+                    self.candidates[ref] = job
+                elif verdict.next is Next.HAND_OVER:
+                    self._hand_over(job, verdict.job, "")
+
+    def _new(self, ref: str, job: QueuedJob, state: str, hosts: tuple[str, ...] = ()) -> TrackedJob:
+        return TrackedJob(
+            ref=ref,
+            submit_s=int(job.submit_s),
+            job_id=job.job_id,
+            state=state,
+            since_s=self.now_s,
+            changed_s=self.now_s,
+            hosts=hosts,
+        )
+
+    # ---- what to plan ------------------------------------------------------------------------------------------
+
+    def _asks(self) -> list[Ask]:
+        asks: list[Ask] = []
+        jobs: dict[str, QueuedJob] = {}
+        for ref, job in list(self.candidates.items()):
+            tracked = self._tracked(ref)
+            ask = self.maker.make(job, self.detail(job), passes=tracked.passes if tracked else 0)
+            if isinstance(ask, Unplannable):
+                del self.candidates[ref]
+                if tracked is not None:
+                    self._hand_over(job, tracked, ask.reason)
+                continue
+            for task in self._tasks(job):
+                asks.append(replace(ask, ref=task))
+                jobs[task] = job
+        for job in self.snap.jobs:
+            ref = job.tracked_ref
+            known = ref in self.live or ref in self.candidates or ref in self.out.tracked
+            if job.is_pending and job.reason in _WAITS_FOR_ROOM and not known and not is_parked(job, self.now_s):
+                foreign = self.maker.make_foreign(job, self.detail(job))
+                if foreign is not None:
+                    asks.append(foreign)
+                    jobs[foreign.ref] = job
+        self.out.num_parked = len(self.candidates)
+        return self.maker.order(asks, jobs)[: self.settings.plan_depth]
+
+    def _tasks(self, job: QueuedJob) -> list[str]:
+        """Return what is planned of a job: itself, or the next tasks of an array that may run."""
+        if not job.array_tasks:
+            return [job.tracked_ref]
+        limit = self.detail(job).array_limit or MAX_ARRAY_TASKS_A_CYCLE
+        busy = sum(
+            other.array_job_id == job.array_job_id and other is not job and (other.is_running or bool(other.req_nodes))
+            for other in self.snap.jobs
+        )
+        own = [f"{job.array_job_id}_{task}" for task in job.array_tasks[: MAX_ARRAY_TASKS_A_CYCLE * 2]]
+        free = [ref for ref in own if ref not in self.live or ref in self.candidates]
+        planned = [ref for ref in free if ref not in self.candidates]
+        for ref in planned:
+            self.owners[ref] = job.tracked_ref
+        return planned[: max(0, min(limit - busy, MAX_ARRAY_TASKS_A_CYCLE))]
+
+    def _improve(self, asks: Sequence[Ask], admission: Admission, room: Room) -> BatchAnswer:
+        """Let the planner place what was admitted; its answer counts only if it is whole and within the room."""
+        ours = [ask for ask in asks if ask.is_ours and ask.key in admission.placed]
+        start = {ask.key: admission.placed[ask.key] for ask in ours}
+        foreign = [
+            ask.taken(admission.placed[ask.key], self.now_s)
+            for ask in asks
+            if not ask.is_ours and ask.key in admission.placed
+        ]
+        if not ours:
+            return BatchAnswer({})
+        left = room.take(foreign)
+        request = BatchRequest(
+            asks=ours,
+            start=start,
+            forbidden=admission.forbidden,
+            room=left,
+            fabric=self.owner.fabric,
+            time_limit_s=self.settings.plan_budget_s,
+            seed=self.settings.seed,
+            running=[
+                (job.ref, self._numbers(job.nodes), job.gpus_per_node)
+                for job in self.snap.jobs
+                if job.is_running and len(job.nodes) > 1
+            ],
+        )
+        began = time.monotonic()
+        try:
+            answer = self.owner.planner.plan(request)
+            fault = _check(answer, request, self.now_s)
+        except ScaleplanError as error:
+            answer, fault = BatchAnswer({}), str(error)
+        figures = dict(answer.figures) | {"plan_s": round(time.monotonic() - began, 4)}
+        if fault:
+            return BatchAnswer(start, figures | {"solver": "leaf-fit", "solver_refused": fault})
+        return BatchAnswer(answer.placed, figures)
+
+    # ---- what comes of it --------------------------------------------------------------------------------------
+
+    def _settle(self, ask: Ask, admission: Admission, numbers: Ints | None) -> None:
+        job = self.candidates.get(ask.ref) or self.candidates[self.owners[ask.ref]]
+        tracked = self._tracked(ask.ref) or self._new(ask.ref, job, "parked")
+        if numbers is None:
+            self._wait(ask, job, tracked, admission)
+            return
+        hosts = tuple(self.room.hosts[i] for i in numbers)
+        leaves = len(set(self.room.leaf[numbers].tolist()))
+        state, action = ("pinning", "pin") if self.settings.mode == "pin" else ("preferred", "prefer")
+        placed = replace(tracked, state=state, hosts=hosts, changed_s=self.now_s, passes=0)
+        self.out.tracked[ask.ref] = placed
+        self._decide(placed, action, f"{len(hosts)} hosts on {leaves} leaf switches or blocks", leaves=leaves)
+        self.out.placed[ask.ref] = (job, hosts)
+        mark = merge_mark(self.detail(job).admin_comment, PINNED)
+        if self.settings.mode == "pin":
+            self.out.pins.append(update_line(ask.ref, hosts=hosts, mark=mark, start_in_s=0))
+        else:
+            self.out.pins.append(
+                update_line(
+                    ask.ref,
+                    hosts=[] if job.req_nodes else None,
+                    mark=mark,
+                    start_in_s=0,
+                    prefer=_common_feature(self.room, numbers) if not job.features else None,
+                    switches=f"{leaves}@{self.settings.start_grace_s}"
+                    if self.snap.topology.kind == "tree" and not self.detail(job).max_switches
+                    else None,
+                )
+            )
+
+    def _wait(self, ask: Ask, job: QueuedJob, tracked: TrackedJob, admission: Admission) -> None:
+        """Keep a job parked that does not start now; take a pin off it that failed."""
+        self.out.num_waiting += 1
+        reason = admission.waiting.get(ask.key, "not placed by the solver")
+        after = replace(tracked, passes=tracked.passes + (ask.key in admission.passed_over))
+        if tracked.state != "parked":
+            after = replace(after, state="parked", hosts=(), changed_s=self.now_s)
+            mark = merge_mark(self.detail(job).admin_comment, PARKED)
+            self.out.pins.append(update_line(ask.ref, hosts=[], mark=mark, start_in_s=self.settings.park_s))
+            self._decide(after, "parked again", reason)
+        if ask.ref in self.live or ask.ref in self.out.tracked:
+            if after != self._tracked(ask.ref):
+                self.out.tracked[ask.ref] = after
+            if ask.ref not in self.live or after.state != self.live[ask.ref].state:
+                self._decide(after, "waits", reason)
+
+    def _hand_over(self, job: QueuedJob, tracked: TrackedJob, reason: str) -> None:
+        """Give a job to Slurm: no node list, start when it can."""
+        after = replace(tracked, state="releasing", changed_s=self.now_s)
+        self.out.tracked[tracked.ref] = after
+        if tracked.state != "releasing" and reason:
+            self._decide(after, "released", reason)
+        mark = merge_mark(self.detail(job).admin_comment, RELEASED)
+        held = job.priority == 0 and job.reason.startswith("JobHeld")
+        self.out.releases.append(update_line(job.ref, hosts=[], mark=mark, start_in_s=None if held else 0))
+
+    def _renew(self) -> None:
+        """Keep jobs parked whose time runs out, those first that have least left."""
+        due: list[tuple[float, str]] = []
+        for ref, job in self.candidates.items():
+            left_s = (job.start_s or self.now_s) - self.now_s
+            if ref in self.out.placed or ref in self.owners or left_s > self.settings.park_s / 2:
+                continue
+            if ref in {tracked.ref for tracked in self.out.tracked.values() if tracked.state == "releasing"}:
+                continue
+            if job.array_tasks:
+                rest = [t for t in job.array_tasks if f"{job.array_job_id}_{t}" not in self.out.placed]
+                if not rest:
+                    continue
+                ref = f"{job.array_job_id}_[{task_ranges(rest)}]"
+            due.append((left_s, ref))
+        for _, ref in sorted(due)[:MAX_RENEWALS_A_CYCLE]:
+            if len(ref) < 4000:
+                self.out.renewals.append(update_line(ref, start_in_s=self.settings.park_s))
+
+
+def _common_feature(room: Room, numbers: Ints) -> str | None:
+    """Return the rarest feature that all hosts of a plan share and some other host lacks."""
+    shared = frozenset.intersection(*(room.features[i] for i in numbers)) if room.features else frozenset()
+    counts = {feature: sum(feature in features for features in room.features) for feature in shared}
+    rare = sorted((count, feature) for feature, count in counts.items() if count < len(room.hosts))
+    return rare[0][1] if rare else None
+
+
+def _check(answer: BatchAnswer, request: BatchRequest, now_s: float) -> str:
+    """Return what is wrong with a planner's answer; empty if every job has its hosts and they all fit together."""
+    room = request.room
+    for ask in request.asks:
+        hosts = answer.placed.get(ask.key)
+        if hosts is None:
+            return f"job {ask.ref} was not placed"
+        if len(hosts) != ask.num_nodes or len(np.unique(hosts)) != ask.num_nodes:
+            return f"job {ask.ref} was given {len(hosts)} hosts"
+        barred = request.forbidden.get(ask.key)
+        if not ask.fits(room)[hosts].all() or (barred is not None and barred[hosts].any()):
+            return f"job {ask.ref} was given a host without room"
+        only = np.zeros(len(room.hosts), np.bool_)
+        only[hosts] = True
+        if fit(ask, room, forbidden=~only) is None:
+            return f"job {ask.ref} was given hosts that break its limits on leaves or blocks"
+        room = room.take([ask.taken(hosts, now_s)])
+    return ""

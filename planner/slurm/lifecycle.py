@@ -1,0 +1,166 @@
+"""What has become of a job since the last look: the one place that says when to plan, wait, repair or hand over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from planner.slurm.journal import TrackedJob
+from planner.slurm.records import QueuedJob
+
+__all__ = ["Judgement", "Limits", "Next", "is_parked", "judge"]
+
+# Reasons of a pending job (squeue %r) that say that the pin cannot be carried out.
+_PIN_IS_BAD = ("BadConstraints", "ReqNodeNotAvail", "NodeDown", "PartitionNodeLimit")
+# Reasons that say that Slurm's own limits hold the job back: a pin would only block the hosts.
+_NOT_OURS = (
+    "QOS",
+    "Assoc",
+    "Licenses",
+    "JobArrayTaskLimit",
+    "Partition",
+    "Invalid",
+    "Account",
+    "JobHeld",
+    "Dependency",
+)
+_BEGIN_SLACK_S = 90.0
+_CLOCK_SLACK_S = 5.0
+SETTLE_S = 3.0  # an scontrol left over from a daemon that was killed has done its lines by then
+
+
+class Next(Enum):
+    """What to do with a job."""
+
+    NOTHING = "nothing"
+    PLAN = "plan"
+    HAND_OVER = "hand over"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be done, what the journal shall say, and why.
+
+    Attributes
+    ----------
+    event
+        Name of a decision to write; empty for none.
+    """
+
+    next: Next
+    job: TrackedJob
+    event: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The settings that decide, and when this daemon started."""
+
+    park_s: float
+    max_parked_s: float
+    max_tries: int
+    start_grace_s: float
+    daemon_start_s: float
+
+
+def is_parked(job: QueuedJob, now_s: float) -> bool:
+    """Whether a pending job waits for its begin time."""
+    return job.is_pending and job.reason in ("BeginTime", "None") and job.start_s is not None and job.start_s > now_s
+
+
+def judge(
+    tracked: TrackedJob, job: QueuedJob | None, *, hosts_are_usable: bool, now_s: float, limits: Limits
+) -> Judgement:
+    """Compare a job of the journal with the queue.
+
+    Parameters
+    ----------
+    tracked
+        As in the journal.
+    job
+        As in the queue; ``None`` when it is not there any more.
+    hosts_are_usable
+        Whether the hosts it is pinned to are up and have the room.
+    """
+    if job is None:
+        return Judgement(Next.NOTHING, _to(tracked, "done", now_s), "ended" if tracked.state == "running" else "gone")
+    if job.is_running:
+        return _running(tracked, job, now_s)
+    if not job.is_pending:
+        return Judgement(Next.NOTHING, tracked)
+    if tracked.state == "running":
+        tracked = replace(_to(tracked, "pinned", now_s), since_s=now_s)
+        return Judgement(Next.PLAN, tracked, "requeued", "Slurm put it back into the queue")
+    if tracked.state == "parked":
+        return _parked(tracked, job, now_s, limits)
+    if tracked.state in ("pinning", "pinned"):
+        return _pinned(tracked, job, hosts_are_usable, now_s, limits)
+    if tracked.state == "releasing":
+        if not job.req_nodes and not is_parked(job, now_s):
+            return Judgement(Next.NOTHING, _to(tracked, "released", now_s))
+        return Judgement(Next.HAND_OVER, tracked)
+    return Judgement(Next.NOTHING, tracked)
+
+
+def _to(tracked: TrackedJob, state: str, now_s: float) -> TrackedJob:
+    return replace(tracked, state=state, changed_s=now_s)
+
+
+def _running(tracked: TrackedJob, job: QueuedJob, now_s: float) -> Judgement:
+    if tracked.state == "running":
+        return Judgement(Next.NOTHING, tracked)
+    started = replace(_to(tracked, "running", now_s), ran_on=job.nodes, starts=tracked.starts + 1)
+    if tracked.state in ("parked", "releasing") or not tracked.hosts:
+        return Judgement(Next.NOTHING, replace(started, state="released"), "ran", "started by Slurm without a plan")
+    if set(job.nodes) == set(tracked.hosts):
+        return Judgement(Next.NOTHING, started, "ran", "on the planned hosts")
+    return Judgement(Next.NOTHING, started, "ran", "on other hosts than planned")
+
+
+def _parked(tracked: TrackedJob, job: QueuedJob, now_s: float, limits: Limits) -> Judgement:
+    if not is_parked(job, now_s):
+        if job.reason.startswith("JobHeld") or job.priority == 0:
+            return Judgement(Next.NOTHING, _to(tracked, "released", now_s), "left", "it was held")
+        return Judgement(Next.NOTHING, _to(tracked, "released", now_s), "left", "its parked time ran out")
+    clock_went_back = job.submit_s > now_s + _CLOCK_SLACK_S
+    begin_s = job.start_s or now_s
+    if begin_s > now_s + limits.park_s + _BEGIN_SLACK_S and not clock_went_back:
+        return Judgement(Next.NOTHING, _to(tracked, "released", now_s), "left", "its begin time was changed by someone")
+    if now_s - tracked.since_s > limits.max_parked_s:
+        return Judgement(Next.HAND_OVER, tracked, "released", f"parked for more than {limits.max_parked_s:g} s")
+    return Judgement(Next.PLAN, tracked)
+
+
+def _pinned(tracked: TrackedJob, job: QueuedJob, hosts_are_usable: bool, now_s: float, limits: Limits) -> Judgement:
+    if set(job.req_nodes) != set(tracked.hosts):
+        if not job.req_nodes and is_parked(job, now_s):
+            if tracked.changed_s < limits.daemon_start_s and now_s < limits.daemon_start_s + SETTLE_S:
+                return Judgement(Next.NOTHING, tracked)  # an old scontrol may still be at work
+            return _again(tracked, now_s, limits, "Slurm did not take the pin")
+        if tracked.state == "pinned" or job.req_nodes:
+            return Judgement(
+                Next.NOTHING, _to(tracked, "released", now_s), "left", "its node list was changed by someone"
+            )
+        return Judgement(Next.NOTHING, _to(tracked, "released", now_s), "left", "its parked time ran out")
+    if tracked.state == "pinning":
+        tracked = _to(tracked, "pinned", tracked.changed_s)
+    if any(job.reason.startswith(start) for start in _PIN_IS_BAD):
+        return _again(tracked, now_s, limits, f"Slurm says {job.reason}")
+    if any(job.reason.startswith(start) for start in _NOT_OURS):
+        return Judgement(Next.HAND_OVER, tracked, "released", f"Slurm says {job.reason}")
+    if not hosts_are_usable:
+        return _again(tracked, now_s, limits, "a planned host is taken or not up")
+    if now_s - tracked.changed_s > limits.start_grace_s:
+        return Judgement(
+            Next.HAND_OVER, tracked, "released", f"not started in {limits.start_grace_s:g} s, Slurm says {job.reason}"
+        )
+    return Judgement(Next.NOTHING, tracked)
+
+
+def _again(tracked: TrackedJob, now_s: float, limits: Limits, reason: str) -> Judgement:
+    """Plan anew, or hand over after too many tries."""
+    tried = replace(tracked, tries=tracked.tries + 1)
+    if tried.tries >= limits.max_tries:
+        return Judgement(Next.HAND_OVER, tried, "released", f"{reason}; {tried.tries} tries")
+    return Judgement(Next.PLAN, tried, "repair", reason)

@@ -1,0 +1,92 @@
+"""Takes the snapshots: nodes first, then the queue, then what is new; slow-moving things less often."""
+
+from __future__ import annotations
+
+import time
+
+from planner.slurm.commands import SlurmCommands
+from planner.slurm.cycle import Snapshot
+from planner.slurm.read_jobs import read_details, read_queue
+from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
+from planner.slurm.read_topology import read_topology
+from planner.slurm.records import JobDetail, PartitionRecord, QueuedJob, ReservationRecord, SiteConfig, SlurmTopology
+
+__all__ = ["SnapshotReader"]
+
+CONFIG_EVERY_S = 60.0
+PARTITIONS_EVERY_S = 10.0
+RESERVATIONS_EVERY_S = 5.0
+
+
+class SnapshotReader:
+    """Reads Slurm's state again and again.
+
+    Parameters
+    ----------
+    commands
+        The way to Slurm.
+    all_details
+        Whether to read the details of running jobs too.
+    """
+
+    def __init__(self, commands: SlurmCommands, *, all_details: bool = False) -> None:
+        self._commands, self._all_details = commands, all_details
+        self._details: dict[int, tuple[float, JobDetail]] = {}
+        self._config, self._topology = SiteConfig(), SlurmTopology("flat")
+        self._partitions: tuple[PartitionRecord, ...] = ()
+        self._reservations: tuple[ReservationRecord, ...] = ()
+        self._read_at: dict[str, float] = {}
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now - self._read_at.get(what, float("-inf")) < every_s:
+            return False
+        self._read_at[what] = now
+        return True
+
+    def forget(self) -> None:
+        """Read everything anew next time, as after a restart of slurmctld."""
+        self._read_at.clear()
+
+    def read(self) -> Snapshot:
+        """Take a snapshot.
+
+        Raises
+        ------
+        CommandError
+            If Slurm does not answer.
+        """
+        try:
+            if self._is_due("config", CONFIG_EVERY_S):
+                self._config = read_config(self._commands)
+                self._topology = read_topology(self._commands)
+            if self._is_due("partitions", PARTITIONS_EVERY_S):
+                self._partitions = read_partitions(self._commands)
+            if self._is_due("reservations", RESERVATIONS_EVERY_S):
+                self._reservations = read_reservations(self._commands)
+            nodes = read_nodes(self._commands)
+            jobs = read_queue(self._commands)
+        except Exception:
+            self.forget()
+            raise
+        self._learn(jobs)
+        return Snapshot(
+            now_s=time.time(),
+            jobs=jobs,
+            details={job_id: detail for job_id, (_, detail) in self._details.items()},
+            nodes=nodes,
+            partitions=self._partitions,
+            reservations=self._reservations,
+            config=self._config,
+            topology=self._topology,
+        )
+
+    def _learn(self, jobs: tuple[QueuedJob, ...]) -> None:
+        """Read the details of jobs not seen before, and forget those that are gone."""
+        known = {job.job_id: job.submit_s for job in jobs}
+        self._details = {i: kept for i, kept in self._details.items() if known.get(i) == kept[0]}
+        new = {
+            j.job_id: j.submit_s for j in jobs if j.job_id not in self._details and (j.is_pending or self._all_details)
+        }
+        for job_id, detail in read_details(self._commands, new).items():
+            self._details[job_id] = (new[job_id], detail)
