@@ -1,4 +1,4 @@
-"""The control socket: a Unix socket that answers one JSON line with another, to root, SlurmUser and the daemon's own user.
+"""The control socket: one JSON line in, one out, for root, SlurmUser and the daemon's own user.
 
 Requests are short, connections few and short-lived; a flood only makes other callers of the socket wait, never the
 daemon, which runs apart from it.
