@@ -24,6 +24,7 @@ _NOT_OURS = (
     "JobHeld",
     "Dependency",
 )
+_NOT_YET_LOOKED_AT = ("BeginTime", "None", "JobArrayTaskLimit")
 _BEGIN_SLACK_S = 90.0
 _CLOCK_SLACK_S = 5.0
 SETTLE_S = 3.0  # an scontrol left over from a daemon that was killed has done its lines by then
@@ -65,8 +66,11 @@ class Limits:
 
 
 def is_parked(job: QueuedJob, now_s: float) -> bool:
-    """Whether a pending job waits for its begin time."""
-    return job.is_pending and job.reason in ("BeginTime", "None") and job.start_s is not None and job.start_s > now_s
+    """Whether a pending job waits for its begin time.
+
+    A start in the future may also be Slurm's own forecast; the reason tells the two apart.
+    """
+    return job.is_pending and job.reason in _NOT_YET_LOOKED_AT and job.start_s is not None and job.start_s > now_s
 
 
 def judge(

@@ -1,0 +1,145 @@
+"""An emulated cluster with the planner: the Lua in slurmctld, and the daemon as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.slurm.emulator import EmulatedCluster, wait_for
+
+LUA_MODULE = Path(__file__).parents[2] / "planner/slurm/files/scaleplan_submit.lua"
+
+_JOB_SUBMIT = """\
+function slurm_job_submit(job_desc, part_list, submit_uid)
+   return slurm.SUCCESS
+end
+function slurm_job_modify(job_desc, job_rec, part_list, modify_uid)
+   return slurm.SUCCESS
+end
+slurm_job_submit = dofile("{module}").wrap(slurm_job_submit, {{ heartbeat = "{heartbeat}" }})
+return slurm.SUCCESS
+"""
+
+
+@dataclass
+class PlannedCluster(EmulatedCluster):
+    """An emulated cluster whose new jobs are parked while the daemon's heartbeat is fresh.
+
+    Parameters
+    ----------
+    settings
+        Lines of the daemon's configuration beside the folders.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    daemon: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.lua = _JOB_SUBMIT.format(module=LUA_MODULE, heartbeat=self.run_dir / "heartbeat")
+
+    @property
+    def run_dir(self) -> Path:
+        """The daemon's folder of heartbeat and socket."""
+        return self.root / "planner-run"
+
+    @property
+    def state_dir(self) -> Path:
+        """The daemon's folder of the journal."""
+        return self.root / "planner-state"
+
+    @property
+    def park_s(self) -> int:
+        """Seconds a job is parked for."""
+        return int(self.settings.get("park_s", 20))
+
+    @property
+    def log_path(self) -> Path:
+        """The daemon's log."""
+        return self.root / "log/planner.log"
+
+    def configuration(self) -> Path:
+        """Write the daemon's configuration and return its path."""
+        path = self.root / "planner.yaml"
+        values = {
+            "mode": "pin",
+            "park_s": 20,
+            "poll_s": 0.3,
+            "run_dir": str(self.run_dir),
+            "state_dir": str(self.state_dir),
+            "slurm_conf": self.env["SLURM_CONF"],
+        } | self.settings
+        path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()))
+        return path
+
+    def start_daemon(self, *, wait: bool = True) -> subprocess.Popen[bytes]:
+        """Start the daemon, and wait for its first heartbeat."""
+        with self.log_path.open("ab") as log:
+            self.daemon = subprocess.Popen(
+                [sys.executable, "-c", "from planner.cli.slurm import app; app()", "serve", "-c", self.configuration()],
+                env=self.env | {"PATH": self.env["PATH"]},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+        if wait:
+            began = time.time()
+            wait_for(
+                lambda: self.beats_since(began), timeout_s=30, what=f"a heartbeat\n{self.log_path.read_text()[-2000:]}"
+            )
+        return self.daemon
+
+    def beats_since(self, at_s: float) -> bool:
+        """Whether the heartbeat was written after a time."""
+        try:
+            return (self.run_dir / "heartbeat").stat().st_mtime >= at_s - 0.01
+        except FileNotFoundError:
+            return False
+
+    def stop_daemon(self, number: int = signal.SIGTERM) -> None:
+        """Signal the daemon and wait for its end."""
+        if self.daemon is not None and self.daemon.poll() is None:
+            os.kill(self.daemon.pid, signal.SIGCONT)
+            os.kill(self.daemon.pid, number)
+            self.daemon.wait(30)
+
+    def stop(self) -> None:
+        """Stop the daemon, then the cluster."""
+        with contextlib.suppress(Exception):
+            self.stop_daemon(signal.SIGKILL)
+        super().stop()
+
+    # ------------------------------------------------------------------- what it wrote
+
+    def journal(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Read from the journal, beside the daemon."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.state_dir}/journal.sqlite3?mode=ro", uri=True)) as db:
+            return db.execute(query, values).fetchall()
+
+    def planned_hosts(self) -> dict[int, set[str]]:
+        """Return the hosts of each job that the journal says was pinned, by the last pin."""
+        rows = self.journal("SELECT ref, hosts FROM decisions WHERE action = 'pin' ORDER BY id")
+        return {int(ref): set(hosts.split()) for ref, hosts in rows if "_" not in ref}
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the daemon's log events."""
+        for line in self.log_path.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+
+def all_in(cluster: EmulatedCluster, jobs: list[int], *states: str) -> bool:
+    """Whether all jobs are in one of the states."""
+    now = cluster.states()
+    return all(now.get(job) in states for job in jobs)
