@@ -88,9 +88,9 @@ def _first_link(flag: npt.NDArray[np.bool_], incidence_link: Int64s, row_start: 
     out = np.full(row_start.size - 1, NO_LINK, dtype=np.int64)
     hit = np.flatnonzero(flag)
     if hit.size:
-        row = np.searchsorted(row_start, hit, side="right") - 1
-        first = np.flatnonzero(np.diff(row, prepend=-1))
-        out[row[first]] = incidence_link[hit[first]]
+        first = hit[np.minimum(np.searchsorted(hit, row_start[:-1]), hit.size - 1)]
+        found = (first >= row_start[:-1]) & (first < row_start[1:])
+        out[found] = incidence_link[first[found]]
     return out
 
 
@@ -107,9 +107,7 @@ def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> Ma
     """
     capacity = _check(incidence, capacity_bytes_per_s)
     load = sum_at(incidence.link, incidence.multiplicity, incidence.num_links)
-    share = np.full(load.shape, np.inf)
-    np.divide(capacity, load, out=share, where=load > 0)
-    level = share[incidence.link]
+    level = capacity[incidence.link] / load[incidence.link]
     rate = _min_by_row(level, incidence.row_start, np.inf)
     tight = level <= np.repeat(rate, np.diff(incidence.row_start))
     return MaxMin(rate, _first_link(tight, incidence.link, incidence.row_start), 1)
@@ -157,10 +155,10 @@ def max_min_rates(
             rate_limit_bytes_per_s=limit / weight,
         )
         return MaxMin(level.rate_bytes_per_s * weight, level.bottleneck_link, level.num_sweeps)
-    bound, bottleneck = _bounds(incidence, capacity, limit)
+    entry_capacity = capacity[incidence.link]
+    bound, bottleneck = _bounds(incidence, entry_capacity, limit)
     rate = bound.copy()
-    keep = _can_fill(incidence, capacity, bound)[incidence.link]
-    live = _Live(incidence, keep, capacity)
+    live = _Live(incidence, _can_fill(incidence, entry_capacity, bound), entry_capacity)
     num_sweeps = 0
     while live.row.size:
         num_sweeps += 1
@@ -173,23 +171,19 @@ def max_min_rates(
     return MaxMin(rate, bottleneck, num_sweeps)
 
 
-def _bounds(
-    incidence: Incidence, capacity_bytes_per_s: Float64s, limit_bytes_per_s: Float64s
-) -> tuple[Float64s, Int64s]:
+def _bounds(incidence: Incidence, entry_capacity: Float64s, limit_bytes_per_s: Float64s) -> tuple[Float64s, Int64s]:
     """Return what each row cannot beat even alone, and the link that says so (`NO_LINK` if it is the row's limit)."""
     row_start = incidence.row_start
-    alone = capacity_bytes_per_s[incidence.link] / incidence.multiplicity
+    alone = entry_capacity / incidence.multiplicity
     bound = np.minimum(_min_by_row(alone, row_start, np.inf), limit_bytes_per_s)
     tight = alone <= np.repeat(bound, np.diff(row_start))
     return bound, _first_link(tight, incidence.link, row_start)
 
 
-def _can_fill(
-    incidence: Incidence, capacity_bytes_per_s: Float64s, bound_bytes_per_s: Float64s
-) -> npt.NDArray[np.bool_]:
-    """Return which links would overflow with every row at its bound, ``(num_links,)``; no other link ever matters."""
+def _can_fill(incidence: Incidence, entry_capacity: Float64s, bound_bytes_per_s: Float64s) -> npt.NDArray[np.bool_]:
+    """Return which entries are on links that overflow with every row at its bound; no others ever matter."""
     most = link_rate(incidence, np.where(np.isfinite(bound_bytes_per_s), bound_bytes_per_s, 0.0))
-    overflows: npt.NDArray[np.bool_] = most > capacity_bytes_per_s * (1.0 + _SAME_LEVEL_REL)
+    overflows: npt.NDArray[np.bool_] = most[incidence.link] > entry_capacity * (1.0 + _SAME_LEVEL_REL)
     return overflows
 
 
@@ -203,8 +197,9 @@ def contended(incidence: Incidence, capacity_bytes_per_s: Float64s) -> tuple[Inc
         ``(num_rows,)``: `max_min_rates` of the two, or of any selection of rows, gives the rates of the whole.
     """
     capacity = _check(incidence, capacity_bytes_per_s)
-    bound, _ = _bounds(incidence, capacity, np.full(incidence.num_rows, np.inf))
-    keep = _can_fill(incidence, capacity, bound)[incidence.link]
+    entry_capacity = capacity[incidence.link]
+    bound, _ = _bounds(incidence, entry_capacity, np.full(incidence.num_rows, np.inf))
+    keep = _can_fill(incidence, entry_capacity, bound)
     row_start = running_total(keep)[incidence.row_start]
     return Incidence(row_start, incidence.link[keep], incidence.multiplicity[keep], incidence.num_links), bound
 
@@ -215,20 +210,21 @@ class _Live:
     Links are numbered anew, so that a sweep costs what is still contended and not what the fabric has.
     """
 
-    def __init__(self, incidence: Incidence, keep: npt.NDArray[np.bool_], capacity_bytes_per_s: Float64s) -> None:
-        kept_before = running_total(keep)
-        start = kept_before[incidence.row_start]
+    def __init__(self, incidence: Incidence, keep: npt.NDArray[np.bool_], entry_capacity: Float64s) -> None:
+        entry = np.flatnonzero(keep)
+        start = np.searchsorted(entry, incidence.row_start)
         self.row = np.flatnonzero(start[1:] > start[:-1])
-        self.row_start = np.append(start[self.row], kept_before[-1])
-        self.multiplicity = incidence.multiplicity[keep]
-        link = incidence.link[keep]
+        self.row_start = np.append(start[self.row], entry.size)
+        self.multiplicity = incidence.multiplicity[entry]
+        link = incidence.link[entry]
         used = np.zeros(incidence.num_links, dtype=bool)
         used[link] = True
         self.link_id = np.flatnonzero(used)
-        new_id = np.empty(incidence.num_links, dtype=np.int64)
-        new_id[self.link_id] = np.arange(self.link_id.size)
-        self.link = new_id[link]
-        self.left_bytes_per_s = capacity_bytes_per_s[self.link_id]
+        new_id = np.empty(incidence.num_links, dtype=np.int32)
+        new_id[self.link_id] = np.arange(self.link_id.size, dtype=np.int32)
+        self.link = new_id[link].astype(np.int64)
+        self.left_bytes_per_s = np.empty(self.link_id.size)
+        self.left_bytes_per_s[self.link] = entry_capacity[entry]
 
     def sweep(self, bound_bytes_per_s: Float64s) -> tuple[Int64s, Float64s, Int64s]:
         """Find the rows that stop now: their positions among the live rows, rates, and links (or `NO_LINK`)."""
