@@ -106,8 +106,10 @@ def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> Ma
     A lower bound of the max-min rate, in one pass: rows held back elsewhere leave room that this does not hand out.
     """
     capacity = _check(incidence, capacity_bytes_per_s)
-    load = sum_at(incidence.link, incidence.multiplicity, incidence.num_links)
-    level = capacity[incidence.link] / load[incidence.link]
+    share = sum_at(incidence.link, incidence.multiplicity, incidence.num_links)
+    with np.errstate(divide="ignore", invalid="ignore"):  # links that nobody uses, and that nobody will look up
+        np.divide(capacity, share, out=share)
+    level = share[incidence.link]
     rate = _min_by_row(level, incidence.row_start, np.inf)
     tight = level <= np.repeat(rate, np.diff(incidence.row_start))
     return MaxMin(rate, _first_link(tight, incidence.link, incidence.row_start), 1)
@@ -158,7 +160,7 @@ def max_min_rates(
     entry_capacity = capacity[incidence.link]
     bound, bottleneck = _bounds(incidence, entry_capacity, limit)
     rate = bound.copy()
-    live = _Live(incidence, _can_fill(incidence, entry_capacity, bound), entry_capacity)
+    live = _Live(incidence, _can_fill(incidence, capacity, bound), entry_capacity)
     num_sweeps = 0
     while live.row.size:
         num_sweeps += 1
@@ -180,10 +182,13 @@ def _bounds(incidence: Incidence, entry_capacity: Float64s, limit_bytes_per_s: F
     return bound, _first_link(tight, incidence.link, row_start)
 
 
-def _can_fill(incidence: Incidence, entry_capacity: Float64s, bound_bytes_per_s: Float64s) -> npt.NDArray[np.bool_]:
+def _can_fill(
+    incidence: Incidence, capacity_bytes_per_s: Float64s, bound_bytes_per_s: Float64s
+) -> npt.NDArray[np.bool_]:
     """Return which entries are on links that overflow with every row at its bound; no others ever matter."""
     most = link_rate(incidence, np.where(np.isfinite(bound_bytes_per_s), bound_bytes_per_s, 0.0))
-    overflows: npt.NDArray[np.bool_] = most[incidence.link] > entry_capacity * (1.0 + _SAME_LEVEL_REL)
+    most *= 1.0 - _SAME_LEVEL_REL
+    overflows: npt.NDArray[np.bool_] = (most > capacity_bytes_per_s)[incidence.link]
     return overflows
 
 
@@ -199,7 +204,7 @@ def contended(incidence: Incidence, capacity_bytes_per_s: Float64s) -> tuple[Inc
     capacity = _check(incidence, capacity_bytes_per_s)
     entry_capacity = capacity[incidence.link]
     bound, _ = _bounds(incidence, entry_capacity, np.full(incidence.num_rows, np.inf))
-    keep = _can_fill(incidence, entry_capacity, bound)
+    keep = _can_fill(incidence, capacity, bound)
     row_start = running_total(keep)[incidence.row_start]
     return Incidence(row_start, incidence.link[keep], incidence.multiplicity[keep], incidence.num_links), bound
 
