@@ -6,6 +6,7 @@ name templates and arrays. One by one, for graphs read from files: `add_host`, `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,6 +29,12 @@ from topologies.names import Names, NameTemplate
 from topologies.parts import Part
 
 __all__ = ["FabricBuilder", "HostBlock"]
+
+MAX_NODES = 20_000_000
+"""Most nodes of one kind. A fabric of a million accelerators has some two million nodes."""
+
+MAX_CABLES = 20_000_000
+"""Most cables; more would not fit the memory of a usual machine."""
 
 _KIND_SHIFT = 40  # a builder id is kind << 40 | number within the kind
 _LOCAL = (1 << _KIND_SHIFT) - 1
@@ -75,6 +82,7 @@ class _Names:
     def add(self, names: Iterable[str] | NameTemplate) -> Int64s:
         first = self.count
         if isinstance(names, NameTemplate):
+            _check_size(first + len(names), MAX_NODES, "nodes of one kind")
             self.blocks.append(names)
             self.count += len(names)
         else:
@@ -128,6 +136,7 @@ class FabricBuilder:
         self._nic_rail: list[Int64s] = []
         self._rack_names = _Names()
         self._cables: list[_Cables] = []
+        self._num_cables = 0
         self._singles: list[tuple[int, int, float, float, float]] = []
 
     # ---- parts and racks ---------------------------------------------------------------------------------------
@@ -304,6 +313,9 @@ class FabricBuilder:
             If a rate is not positive and finite, a latency is negative, or a cable joins a node to itself.
         """
         back = rate_bytes_per_s if reverse_bytes_per_s is None else reverse_bytes_per_s
+        shapes = [np.shape(values) for values in (a, b, rate_bytes_per_s, back, latency_s)]
+        self._num_cables += math.prod(np.broadcast_shapes(*shapes))
+        _check_size(self._num_cables, MAX_CABLES, "cables")
         ends_a, ends_b, rate, reverse, latency = np.broadcast_arrays(
             np.asarray(a, np.int64),
             np.asarray(b, np.int64),
@@ -539,6 +551,17 @@ class FabricBuilder:
             host_leaf_group=leaf_groups(fabric),
             host_pod=host_pod,
             accelerator_pod=host_pod[fabric.accelerator_host],
+        )
+
+
+def _check_size(found: int, most: int, what: str) -> None:
+    """Refuse what no machine holds, before it is made."""
+    if found > most:
+        raise InputError(
+            what=f"the fabric has too many {what}",
+            found=found,
+            allowed=f"at most {most}",
+            fix="check the counts, or model a part of the site",
         )
 
 

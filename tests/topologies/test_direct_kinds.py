@@ -6,7 +6,7 @@ import pytest
 
 from tests.topologies.fabrics import counts, fabric_from
 from topologies.errors import InputError
-from topologies.fabric import Fabric, LinkKind, NodeKind
+from topologies.fabric import Fabric, NodeKind
 
 
 def torus(grid: str, hosts: str = "accelerator: tpu-v5p", network: str = "") -> Fabric:
@@ -14,10 +14,17 @@ def torus(grid: str, hosts: str = "accelerator: tpu-v5p", network: str = "") -> 
     return fabric_from(f"schema_version: 1\nkind: torus\nname: t\ngrid: {{{grid}}}\nhosts: {{{hosts}}}\n{more}")
 
 
-def scale_up_graph(fabric: Fabric) -> nx.Graph:
-    mask = fabric.link_kind == LinkKind.SCALE_UP
+def between_routers(fabric: Fabric) -> np.ndarray:
+    is_switch = fabric.node_kind == NodeKind.SCALE_UP_SWITCH
+    return is_switch[fabric.link_source] & is_switch[fabric.link_target]
+
+
+def router_graph(fabric: Fabric) -> nx.Graph:
+    """Return the links between routers, each called by the number of its accelerator."""
+    mask, first = between_routers(fabric), fabric.num_accelerators + fabric.num_nics
     graph = nx.Graph()
-    graph.add_edges_from(zip(fabric.link_source[mask].tolist(), fabric.link_target[mask].tolist(), strict=True))
+    ends = (fabric.link_source[mask] - first).tolist(), (fabric.link_target[mask] - first).tolist()
+    graph.add_edges_from(zip(*ends, strict=True))
     return graph
 
 
@@ -25,15 +32,17 @@ def test_a_3d_torus_like_a_tpu_v5p_slice() -> None:
     # 4 × 4 × 8 = 128 chips, 4 a host (2 × 2 × 1): 32 hosts, 3 × 128 links, 100 GB/s each (600 ÷ 6)
     fabric = torus("shape: [4, 4, 8], host_shape: [2, 2, 1]")
     assert (fabric.num_hosts, fabric.num_accelerators, fabric.num_domains) == (32, 128, 1)
-    assert fabric.num_links == 2 * 3 * 128
-    assert set(fabric.link_capacity_bytes_per_s.tolist()) == {100e9}
+    between = between_routers(fabric)
+    assert between.sum() == 2 * 3 * 128
+    assert fabric.num_links == 2 * 4 * 128  # one more to the router on each chip
+    assert set(fabric.link_capacity_bytes_per_s[between].tolist()) == {100e9}
     assert fabric.accelerator_scale_up_bytes_per_s == pytest.approx(np.full(128, 600e9))
-    assert nx.is_isomorphic(scale_up_graph(fabric), nx.grid_graph([4, 4, 8], periodic=True))
+    assert nx.is_isomorphic(router_graph(fabric), nx.grid_graph([4, 4, 8], periodic=True))
 
 
 def test_the_chips_of_a_host_are_neighbours() -> None:
     fabric = torus("shape: [4, 4], host_shape: [2, 2]", "accelerator: tpu-v5e")
-    graph = scale_up_graph(fabric)
+    graph = router_graph(fabric)
     for host in range(4):
         a, b, c, d = (int(i) for i in fabric.host_accelerators(host))
         assert graph.has_edge(a, b)
@@ -57,7 +66,7 @@ def test_the_chips_of_a_host_are_neighbours() -> None:
 def test_link_counts(shape: str, wrap: str, links: int) -> None:
     ones = f"[{', '.join('1' * (shape.count(',') + 1))}]"
     fabric = torus(f"shape: {shape}, host_shape: {ones}, wrap: {wrap}, link_gb_per_s: 50")
-    assert fabric.num_links == 2 * links
+    assert between_routers(fabric).sum() == 2 * links
 
 
 def test_tori_joined_by_a_network() -> None:
@@ -129,11 +138,12 @@ def test_a_hamming_mesh_by_hand() -> None:
     # switch with 2 × 4 cables: 3 × 2 × 8 = 48; every line of a column 2 × 3: 4 × 2 × 6 = 48. 6 + 8 switches.
     fabric = hamming("rows: 3, columns: 4, shape: [2, 2], switch: qm9700")
     assert (fabric.num_hosts, fabric.num_accelerators, fabric.num_domains) == (12, 48, 1)
-    assert (fabric.node_kind == NodeKind.SCALE_UP_SWITCH).sum() == 14
-    assert fabric.num_links == 2 * (48 + 48 + 48)
-    # each accelerator uses its four ports
+    assert (fabric.node_kind == NodeKind.SCALE_UP_SWITCH).sum() == 48 + 14
+    assert between_routers(fabric).sum() == 2 * (48 + 48 + 48)
+    # each router uses its four ports, and one to its accelerator
     degree = np.bincount(fabric.link_source, minlength=fabric.num_nodes)
-    assert set(degree[:48].tolist()) == {4}
+    assert set(degree[48:96].tolist()) == {5}
+    assert fabric.accelerator_scale_up_bytes_per_s.tolist() == [200e9] * 48
     row = fabric.node_idx("row001/line00")
     assert sorted({fabric.node_names[i].split("/")[0] for i in fabric.link_target[fabric.link_source == row]}) == [
         f"board001-{c:03d}" for c in range(4)
@@ -143,8 +153,8 @@ def test_a_hamming_mesh_by_hand() -> None:
 def test_boards_of_one_are_a_hyperx() -> None:
     # 1 × 1 boards: both row ports of an accelerator hang on the row's switch, both column ports on the column's
     fabric = hamming("rows: 4, columns: 4, shape: [1, 1], switch: qm9700")
-    assert fabric.num_links == 2 * 16 * 4
-    assert (fabric.node_kind == NodeKind.SCALE_UP_SWITCH).sum() == 8
+    assert between_routers(fabric).sum() == 2 * 16 * 4
+    assert (fabric.node_kind == NodeKind.SCALE_UP_SWITCH).sum() == 16 + 8
 
 
 def test_a_hamming_mesh_with_too_few_ports() -> None:
@@ -155,3 +165,14 @@ def test_a_hamming_mesh_with_too_few_ports() -> None:
         "found: 40 columns of boards with 2 cables each need 80 ports; allowed: 64 ports on qm9700; "
         "fix: use fewer or larger boards, or a switch with more ports"
     )
+
+
+def test_ways_through_a_torus_are_shortest() -> None:
+    # 4 × 4, chips in blocks of 2 × 2: from (0, 0) to (2, 1) are 3 hops between routers, and one link at each end
+    fabric = torus("shape: [4, 4], host_shape: [2, 2]", "accelerator: tpu-v5e")
+    graph = router_graph(fabric)
+    place = {node: (2 * (node // 8) + node % 4 // 2, 2 * (node // 4 % 2) + node % 2) for node in graph}
+    for a in graph:
+        for b, length in nx.single_source_shortest_path_length(graph, a).items():
+            steps = [min((i - j) % 4, (j - i) % 4) for i, j in zip(place[a], place[b], strict=True)]
+            assert length == sum(steps)

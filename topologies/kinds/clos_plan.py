@@ -22,6 +22,9 @@ from topologies.units import to_gbps
 __all__ = ["CorePlan", "LeafPlan", "SpinePlan", "SwitchPorts", "plan_cores", "plan_leaf", "plan_spines"]
 
 
+MAX_PORTS = 65_536
+"""More ports than any switch has; a guard against slips."""
+
 _MOST_SPINES_FOR_EVEN_BUNDLES = 1.5
 """The published designs take up to 1.33 times the spines that the ports need (16 for 12, DGX H100, three units)."""
 
@@ -46,8 +49,23 @@ class SwitchPorts:
 
     @classmethod
     def of(cls, part: Part) -> SwitchPorts:
-        """Return the ports of a switch part."""
-        return cls(part.id, int(part.number("num_ports")), part.number("port_bytes_per_s"))
+        """Return the ports of a switch part.
+
+        Raises
+        ------
+        RuleError
+            If the part does not say, or says more than any switch has.
+        """
+        num, rate = int(part.number("num_ports", 0)), part.number("port_bytes_per_s", 0.0)
+        if not (0 < num <= MAX_PORTS and rate > 0):
+            raise RuleError(
+                what=f"the ports of {part.id} are not known",
+                found=f"num_ports {num}, port_gbps {to_gbps(rate):g}",
+                allowed=f"1 to {MAX_PORTS} ports and a rate",
+                fix="state them in a parts file",
+                key=("network",),
+            )
+        return cls(part.id, num, rate)
 
     def cables_a_port(self, cable_bytes_per_s: float, key: tuple[str, ...]) -> int:
         """Return how many cables of a rate share one port.

@@ -7,13 +7,21 @@ from itertools import product
 
 import numpy as np
 
-from topologies.builder import FabricBuilder
+from topologies.builder import MAX_CABLES, FabricBuilder
 from topologies.fabric import Fabric, Int64s
 from topologies.files.document import Document
 from topologies.files.reading import nearest
 from topologies.files.validated import RuleError
 from topologies.kinds.graph_design import GraphDesign, GraphHosts, GraphLinks, GraphSwitches
-from topologies.kinds.hosts import HOST_LATENCY_US, HostPlan, add_scale_up, latency_notes, part_of, plan_hosts
+from topologies.kinds.hosts import (
+    HOST_LATENCY_US,
+    HostPlan,
+    add_scale_up,
+    check_size,
+    latency_notes,
+    part_of,
+    plan_hosts,
+)
 from topologies.kinds.registry import BuildContext
 from topologies.units import from_gbps, from_us
 
@@ -103,6 +111,7 @@ class _GraphBuilder:
         for name in hosts.names:
             self._define(name, key)
         plan = replace(plan, count=len(hosts.names))
+        check_size(plan.count, plan.accelerators, plan.nics * plan.nic_ports, key)
         latency_us = HOST_LATENCY_US["Ethernet"] if plan.host_link_latency_us is None else plan.host_link_latency_us
         block = self.builder.add_hosts(
             hosts.names,
@@ -160,6 +169,14 @@ class _GraphBuilder:
                 allowed="as many in a as in b",
                 fix="use pairing: all, or name as many",
                 key=(*key, "pairing"),
+            )
+        num_pairs = len(links.a) if links.pairing == "each" else len(links.a) * len(links.b)
+        if num_pairs * links.count > MAX_CABLES:
+            raise RuleError(
+                what="too many links",
+                found=f"{num_pairs} pairs with {links.count} cables each",
+                allowed=f"at most {MAX_CABLES}",
+                key=key,
             )
         pairs = list(zip(links.a, links.b, strict=True) if links.pairing == "each" else product(links.a, links.b))
         self._check_pairs(pairs, links, key)

@@ -2,7 +2,8 @@
 
 Hoefler et al., "HammingMesh: A Network Topology for Large-Scale Deep Learning" (SC 2022). A board is a 2-D mesh. All
 boards of a row share one switch for each line of accelerators across them, on which both ends of every board hang;
-columns likewise. There are no NICs: the whole is one scale-up domain.
+columns likewise. There are no NICs: the whole is one scale-up domain. As in a torus, the router on the chip of each
+accelerator is a scale-up switch of its own.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from topologies.fabric import Fabric, Int64s
 from topologies.files.validated import RuleError, StrictModel
 from topologies.kinds.clos_plan import SwitchPorts
 from topologies.kinds.design import Count, DesignFile, NotNegative, Positive
-from topologies.kinds.hosts import SCALE_UP_LATENCY_US, part_of
+from topologies.kinds.hosts import SCALE_UP_LATENCY_US, check_size, part_of
 from topologies.kinds.registry import BuildContext
-from topologies.kinds.torus import neighbour_pairs
+from topologies.kinds.torus import add_routers, neighbour_pairs
 from topologies.names import NameTemplate
 from topologies.units import from_gbps, from_us
 
@@ -56,17 +57,16 @@ class HammingMeshKind:
         """Return the fabric of a design; see `topologies.kinds.registry.FabricKind.build`."""
         spec = design.boards
         height, width = spec.shape
+        check_size(spec.rows * spec.columns, height * width, 0, ("boards",))
         accelerator = part_of(context.parts, spec.accelerator, "accelerator", ("boards", "accelerator"))
         switch = part_of(context.parts, spec.switch, "switch", ("boards", "switch"))
         rate = from_gbps(spec.link_gbps)
         _check_ports(SwitchPorts.of(switch), spec, rate)
         builder = FabricBuilder(design.name, description=design.full_description, assumptions=design.assumptions)
-        block = builder.add_hosts(
-            NameTemplate("board{:03d}-{:03d}", (spec.rows, spec.columns)),
-            accelerators=height * width,
-            part=accelerator,
-        )
-        place = block.accelerator.reshape(spec.rows * spec.columns, height, width)
+        names = NameTemplate("board{:03d}-{:03d}", (spec.rows, spec.columns))
+        block = builder.add_hosts(names, accelerators=height * width, part=accelerator)
+        router = add_routers(builder, names, block.accelerator, 4 * rate)
+        place = router.reshape(spec.rows * spec.columns, height, width)
         latency_s = from_us(SCALE_UP_LATENCY_US / 2 if spec.latency_us is None else spec.latency_us)
 
         def join(a: Int64s, b: Int64s) -> None:

@@ -28,6 +28,9 @@ __all__ = [
     "plan_scale_up",
 ]
 
+MAX_ACCELERATORS = 4_000_000
+"""Most accelerators, and most NIC cables, of one fabric."""
+
 SCALE_UP_LATENCY_US = 3.33
 """From accelerator to accelerator over NVLink, 64 bytes, µs. Source: arXiv:2505.09343, measured on H800."""
 
@@ -144,6 +147,7 @@ def plan_hosts(
     accelerator = part_of(parts, str(accelerator_id), "accelerator", (*key, "accelerator"))
     nic = part_of(parts, str(nic_id), "nic", (*key, "nic")) if nics else None
     nic_rate = nic.number("nic_bytes_per_s") if nic else 0.0
+    check_size(count, int(accelerators or 0), int(nics or 0) * spec.nic_ports, key)
     return HostPlan(
         count=count,
         accelerator=accelerator,
@@ -160,6 +164,25 @@ def plan_hosts(
         hosts_a_domain=hosts_a_domain,
         a_rack=a_rack,
     )
+
+
+def check_size(hosts: int, accelerators: int, nic_cables: int, key: tuple[str | int, ...]) -> None:
+    """Refuse hosts that no machine could hold in memory, before they are made.
+
+    Raises
+    ------
+    RuleError
+        If there are more than `MAX_ACCELERATORS`, or more NIC cables than that.
+    """
+    for each, what in ((accelerators, "accelerators"), (nic_cables, "NIC cables")):
+        if hosts * each > MAX_ACCELERATORS:
+            raise RuleError(
+                what=f"the fabric has too many {what}",
+                found=f"{hosts} hosts with {each} each",
+                allowed=f"at most {MAX_ACCELERATORS}",
+                fix="check the counts, or model a part of the site",
+                key=key,
+            )
 
 
 def plan_scale_up(
@@ -282,7 +305,7 @@ def add_hosts(
     if domain_names:
         switch_names = [NameTemplate(domain_names, (-(-plan.count // plan.hosts_a_domain), switches))]
     else:
-        switch_names = [_extended(template, "/nvs{}", switches) for template in names]
+        switch_names = [extended(template, "/nvs{}", switches) for template in names]
     added = add_scale_up(builder, plan.scale_up, accelerator, host // plan.hosts_a_domain, switch_names)
     return AddedHosts(
         host=np.concatenate([block.host for block in blocks]),
@@ -292,7 +315,7 @@ def add_hosts(
     )
 
 
-def _extended(names: NameTemplate, suffix: str, count: int) -> NameTemplate:
+def extended(names: NameTemplate, suffix: str, count: int) -> NameTemplate:
     """Return names with `count` numbered suffixes each."""
     start = names.start or (0,) * len(names.shape)
     return NameTemplate(names.template + suffix, (*names.shape, count), (*start, 0))

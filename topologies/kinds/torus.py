@@ -1,7 +1,8 @@
 """``kind: torus``: accelerators linked to their neighbours in a grid of 1 to 4 dimensions, as in TPU pods.
 
-A host holds a block of the grid. The whole torus is one scale-up domain. Several tori, and hosts with NICs, are joined
-by an optional leaf-spine network.
+What passes an accelerator on its way goes through the router on its chip, so that each router is a scale-up switch of
+its own in the graph, and the links run between routers. A host holds a block of the grid. The whole torus is one
+scale-up domain. Several tori, and hosts with NICs, are joined by an optional leaf-spine network.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from topologies.files.validated import RuleError, StrictModel
 from topologies.kinds.clos_network import plan_clos
 from topologies.kinds.clos_wiring import add_leaves, add_upper_tiers, attach_nics
 from topologies.kinds.design import Count, DesignFile, HostBase, NetworkSpec, NotNegative, Positive
-from topologies.kinds.hosts import SCALE_UP_LATENCY_US, add_hosts, latency_notes, plan_hosts
+from topologies.kinds.hosts import SCALE_UP_LATENCY_US, add_hosts, extended, latency_notes, plan_hosts
 from topologies.kinds.registry import BuildContext
 from topologies.names import NameTemplate
 from topologies.units import from_gb_per_s, from_us
 
-__all__ = ["GridSpec", "TorusDesign", "TorusKind", "grid_of_accelerators", "neighbour_pairs"]
+__all__ = ["GridSpec", "TorusDesign", "TorusKind", "add_routers", "in_grid", "neighbour_pairs"]
 
 
 class GridSpec(StrictModel):
@@ -125,7 +126,7 @@ class TorusKind:
         block = add_hosts(
             builder, hosts, names=[names], fabric=network.fabric if network else "Ethernet", rails=max(hosts.nics, 1)
         )
-        self._add_links(builder, grid, hosts.accelerator.number("scale_up_bytes_per_s", 0.0), block.accelerator)
+        self._add_links(builder, grid, hosts.accelerator.number("scale_up_bytes_per_s", 0.0), names, block.accelerator)
         if network is not None:
             leaves = add_leaves(builder, network, "leaf{:03d}-{}")
             for _ in range(hosts.nic_ports):
@@ -135,7 +136,9 @@ class TorusKind:
         return builder.build()
 
     @staticmethod
-    def _add_links(builder: FabricBuilder, grid: GridSpec, part_rate: float, accelerator: Int64s) -> None:
+    def _add_links(
+        builder: FabricBuilder, grid: GridSpec, part_rate: float, names: NameTemplate, accelerator: Int64s
+    ) -> None:
         rate = from_gb_per_s(grid.link_gb_per_s) if grid.link_gb_per_s else part_rate / (2 * len(grid.shape))
         if not rate:
             raise RuleError(
@@ -145,11 +148,32 @@ class TorusKind:
                 key=("grid", "link_gb_per_s"),
             )
         latency_us = SCALE_UP_LATENCY_US / 2 if grid.latency_us is None else grid.latency_us
-        for first, second in neighbour_pairs(grid_of_accelerators(accelerator, grid), grid.wrap):
+        router = add_routers(builder, names, accelerator, 2 * len(grid.shape) * rate)
+        for first, second in neighbour_pairs(in_grid(router, grid), grid.wrap):
             builder.add_cables(first, second, rate_bytes_per_s=rate, latency_s=from_us(latency_us))
 
 
-def grid_of_accelerators(accelerator: Int64s, grid: GridSpec) -> Int64s:
+def add_routers(builder: FabricBuilder, hosts: NameTemplate, accelerator: Int64s, rate_bytes_per_s: float) -> Int64s:
+    """Add the router on the chip of each accelerator, linked to it; return the ids, ``(hosts, accelerators)``.
+
+    Parameters
+    ----------
+    builder
+        Where to.
+    hosts
+        Names of the hosts.
+    accelerator
+        ``(hosts, accelerators)`` ids.
+    rate_bytes_per_s
+        What an accelerator can send at once: the rate of all its links.
+    """
+    router = builder.add_switches(extended(hosts, "/gpu{}/router", accelerator.shape[1]), scale_up=True)
+    router = router.reshape(accelerator.shape)
+    builder.add_cables(accelerator, router, rate_bytes_per_s=rate_bytes_per_s)
+    return router
+
+
+def in_grid(accelerator: Int64s, grid: GridSpec) -> Int64s:
     """Return the ids at their places, ``(count, *shape)``, from ``(hosts, accelerators)``.
 
     Hosts follow each other along the last dimension first, and so do the accelerators of a host in its block.
