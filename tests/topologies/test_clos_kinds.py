@@ -157,6 +157,20 @@ def test_a_network_of_leaves_only() -> None:
     assert fabric.num_leaf_groups == 1
 
 
+def test_two_leaves_joined_by_each_other() -> None:
+    # DGX BasePOD (RA-11127-001): 4 nodes, 4 NICs of each on each of two switches, 16 links between the two
+    fabric = fabric_from(
+        "schema_version: 1\nkind: rail-optimized\nname: t\nhosts: {part: dgx-h100, count: 4}\n"
+        "network: {tiers: 1, leaf: qm9700, rails: 2, leaf_links: 16}\n"
+    )
+    found = counts(fabric)
+    assert (found["leaves"], found["spines"]) == (2, 0)
+    assert found["nic_leaf"] == 32 + 16  # cables of tier 1: to NICs, and between the leaves
+    leaf = fabric.node_tier == 1
+    assert (leaf[fabric.link_source] & leaf[fabric.link_target]).sum() == 2 * 16
+    assert neighbours(fabric, "h0003/nic4")[1] == "leaf-g000-r1"
+
+
 def test_full_mesh_of_mi300x() -> None:
     fabric = fabric_from(
         "schema_version: 1\nkind: leaf-spine\nname: t\nhosts: {part: azure-nd-mi300x-v5, count: 2}\n"
@@ -242,11 +256,15 @@ def test_nvl_racks_by_hand() -> None:
             "allowed: a number of rails that divides the NICs of a host",
         ),
         (
-            "leaf-spine",
-            "accelerators: 8, nics: 8, count: 64",
-            "leaf: h100-sxm",
-            None,
+            "rail-optimized",
+            "accelerators: 8, nics: 8, count: 8",
+            "leaf: qm9700, tiers: 1, rails: 2, leaf_links: 40",
+            "fabric.yaml:5: network.leaf_links: a leaf has too few ports; "
+            "found: 32 ports for hosts and 40 to 1 other leaves; allowed: 64 ports on qm9700; "
+            "fix: use fewer leaf_links, fewer hosts_a_leaf, or tiers: 2",
         ),
+        ("rail-optimized", "accelerators: 8, nics: 8, count: 8", "leaf: qm9700, tiers: 2, leaf_links: 4", None),
+        ("leaf-spine", "accelerators: 8, nics: 8, count: 64", "leaf: h100-sxm", None),
         ("leaf-spine", "accelerators: 8, nics: 8, count: 64", "leaf: qm9700, planes: by-rail", None),
         ("leaf-spine", "accelerators: 8, nics: 0, count: 64", "leaf: qm9700", None),
         ("rail-optimized", "accelerators: 8, nics: 8, count: 0", "leaf: qm9700", None),

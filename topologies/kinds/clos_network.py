@@ -36,8 +36,10 @@ class ClosNetwork:
         The spines of one pod of one plane; None with one tier.
     core
         The cores of one plane; None below three tiers.
+    leaf_links
+        Cables between every two leaves, where there are no spines.
     up_bytes_per_s, core_bytes_per_s
-        Rate of a leaf-spine and of a spine-core cable.
+        Rate of a leaf-spine (or leaf-leaf) and of a spine-core cable.
     link_latency_s
         Of every scale-out link with its switch.
     notes
@@ -55,6 +57,7 @@ class ClosNetwork:
     pods: int
     spine: SpinePlan | None
     core: CorePlan | None
+    leaf_links: int
     up_bytes_per_s: float
     core_bytes_per_s: float
     link_latency_s: float
@@ -154,6 +157,13 @@ class _Planner:
             )
         groups = -(-units // leaf.hosts)
         groups_a_pod, spine, core = groups, None, None
+        if spec.leaf_links and self.tiers > 1:
+            raise RuleError(
+                what="leaves are joined by spines or by each other",
+                found=f"leaf_links and tiers: {self.tiers}",
+                fix="set tiers: 1, or leave leaf_links out",
+                key=("network", "leaf_links"),
+            )
         if self.tiers == 1:
             self._check_one_tier(groups, leaves_a_group, leaf)
         elif self.tiers == 2:
@@ -175,6 +185,7 @@ class _Planner:
             pods=-(-groups // groups_a_pod),
             spine=spine,
             core=core,
+            leaf_links=spec.leaf_links or 0,
             up_bytes_per_s=self.up_rate,
             core_bytes_per_s=self.core_rate,
             link_latency_s=from_us(latency_us),
@@ -182,6 +193,9 @@ class _Planner:
         )
 
     def _check_one_tier(self, groups: int, leaves_a_group: int, leaf: LeafPlan) -> None:
+        if self.spec.leaf_links:
+            self._check_leaf_links(groups * leaves_a_group, leaf, self.spec.leaf_links)
+            return
         fault = ""
         if groups > 1:
             fault = f"{groups} leaf groups of {leaf.hosts}, and tiers: 1"
@@ -194,6 +208,19 @@ class _Planner:
                 allowed=f"one group of at most {leaf.hosts} on {self.leaf.name}",
                 fix="use more tiers, or a switch with more ports",
                 key=("network", "tiers"),
+            )
+
+    def _check_leaf_links(self, leaves: int, leaf: LeafPlan, links: int) -> None:
+        key = ("network", "leaf_links")
+        down = min(leaf.down, self.hosts.count * (leaf.down // leaf.hosts))
+        down_ports = self.leaf.ports_for(down, self.hosts.nic_cable_bytes_per_s, key)
+        if down_ports + links * (leaves - 1) > self.leaf.num_ports:
+            raise RuleError(
+                what="a leaf has too few ports",
+                found=f"{down_ports} ports for hosts and {links * (leaves - 1)} to {leaves - 1} other leaves",
+                allowed=f"{self.leaf.num_ports} ports on {self.leaf.name}",
+                fix="use fewer leaf_links, fewer hosts_a_leaf, or tiers: 2",
+                key=key,
             )
 
     def _spines(self, leaves: int, leaf: LeafPlan, down_ports: int | None) -> SpinePlan:

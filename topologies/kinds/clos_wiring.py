@@ -66,6 +66,7 @@ def add_upper_tiers(builder: FabricBuilder, network: ClosNetwork, leaves: Int64s
         Before every name.
     """
     if network.spine is None:
+        _join_leaf_to_leaf(builder, network, leaves.ravel())
         return
     for plane in range(network.planes):
         mark = f"{prefix}plane{plane}/" if network.planes > 1 else prefix
@@ -75,6 +76,17 @@ def add_upper_tiers(builder: FabricBuilder, network: ClosNetwork, leaves: Int64s
         join_leaves(builder, network, leaf, spines, first_cable=number * network.leaf.up, pod=pod)
         if network.core is not None:
             _add_cores(builder, network, network.core, spines, network.spine.up, mark)
+
+
+def _join_leaf_to_leaf(builder: FabricBuilder, network: ClosNetwork, leaves: Int64s) -> None:
+    first, second = np.triu_indices(len(leaves), 1)
+    for _ in range(network.leaf_links):
+        builder.add_cables(
+            leaves[first],
+            leaves[second],
+            rate_bytes_per_s=network.leaf_part.number("port_bytes_per_s"),
+            latency_s=network.link_latency_s,
+        )
 
 
 def join_leaves(

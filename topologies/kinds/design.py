@@ -151,6 +151,9 @@ class NetworkSpec(StrictModel):
     spine_uplinks: Annotated[
         Count | None, Field(description="3 tiers: cables from each spine to the cores; else from the oversubscription.")
     ] = None
+    leaf_links: Annotated[
+        Count | None, Field(description="1 tier: cables between every two leaves, in place of spines.")
+    ] = None
     spines: Annotated[
         Count | None, Field(description="Spines (with 3 tiers: a pod; by-rail: a rail); else the fewest that fit.")
     ] = None
