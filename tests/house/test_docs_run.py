@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.fences import Command, Fence, find_fences, shows
+from tests.fixtures.fences import Command, Fence, find_fences, first_not_printed, shows
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if find_fences(path)]
@@ -65,5 +65,8 @@ def run(fence: Fence, command: Command, exit_code: int, folder: Path) -> None:
         check=False,
     )
     shown = f"{fence.place}\n{command.text}\n--- printed, exit {ended.returncode}\n{ended.stdout}"
-    assert ended.returncode == exit_code, f"exit code {ended.returncode}, the page says {exit_code}: {shown}"
-    assert command.expected is None or shows(command.expected, ended.stdout), f"the page shows another output: {shown}"
+    if ended.returncode != exit_code:
+        pytest.fail(f"exit code {ended.returncode}, the page says {exit_code}: {shown}", pytrace=False)
+    if command.expected is not None and not shows(command.expected, ended.stdout):
+        line = first_not_printed(command.expected, ended.stdout)
+        pytest.fail(f"the page shows another output, first at the line {line!r}: {shown}", pytrace=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.command_line import CommandLine, Finished
-from tests.fixtures.fences import find_fences, shows
+from tests.fixtures.fences import find_fences, first_not_printed, shows
 from tests.fixtures.golden_text import GoldenText
 from tests.fixtures.suites import Suite, find_suites
 
@@ -19,6 +19,12 @@ PAGE = """# A page
 $ echo one \\
 >   two
 one two
+$ cat <<'END'
+> a
+>  b
+> END
+a
+ b
 $ true
 ```
 
@@ -124,17 +130,18 @@ class TestFences:
         found = [(fence.language, fence.line, fence.not_run, fence.exit_code) for fence in find_fences(path)]
         assert found == [
             ("console", 3, "", 0),
-            ("sh", 11, "", 3),
-            ("console", 19, "needs a cluster", 0),
-            ("python", 31, "", 0),
+            ("sh", 17, "", 3),
+            ("console", 25, "needs a cluster", 0),
+            ("python", 37, "", 0),
         ]
 
     def test_splits_a_console_at_its_prompts(self, tmp_path: Path) -> None:
         path = tmp_path / "page.md"
         path.write_text(PAGE, encoding="utf-8")
-        first, second = find_fences(path)[0].commands()
+        first, second, third = find_fences(path)[0].commands()
         assert (first.text, first.expected) == ("echo one \\\n  two", "one two")
-        assert (second.text, second.expected) == ("true", None)
+        assert (second.text, second.expected) == ("cat <<'END'\na\n b\nEND", "a\n b")
+        assert (third.text, third.expected) == ("true", None)
         assert find_fences(path)[2].commands()[0].text == "sbatch job.sh"
 
     def test_a_console_without_a_prompt_is_a_fault_of_the_page(self, tmp_path: Path) -> None:
@@ -156,10 +163,21 @@ class TestFences:
             ("took ... s", "took 1.25\ns\n", False),
             ("a.b", "axb\n", False),
             ("  indented", "indented\n", False),
+            ("one", "   \none\n  \n", True),
         ],
     )
     def test_compares_with_dots_as_any_text(self, expected: str, printed: str, same: bool) -> None:
         assert shows(expected, printed) is same
+
+    @pytest.mark.parametrize(
+        ("expected", "printed", "line"),
+        [("one\ntwo\nthree", "one\nzwei\nthree\n", "two"), ("one\n...\nfour", "one\ntwo\n", "four")],
+    )
+    def test_names_the_line_where_the_output_parts_from_the_page(self, expected: str, printed: str, line: str) -> None:
+        assert first_not_printed(expected, printed) == line
+
+    def test_names_the_end_when_more_is_printed_than_shown(self) -> None:
+        assert first_not_printed("one", "one\ntwo\n") == "(the end of what the page shows)"
 
 
 class TestSuites:
