@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.errors import InputError
-from topologies.routing.rows import frozen, running_total, spans, sum_at
+from topologies.routing.rows import frozen, running_total, sizes, spans, sum_at
 
 __all__ = ["Incidence"]
 
@@ -52,7 +52,7 @@ class Incidence:
             raise InputError(
                 what="row_start does not span the entries", where="Incidence", found=f"{link.size} entries"
             )
-        if np.any(np.diff(row_start) < 0):
+        if np.any(sizes(row_start) < 0):
             raise InputError(what="row_start falls", where="Incidence", allowed="a rising sequence")
         if link.shape != multiplicity.shape or link.ndim != 1:
             raise InputError(
@@ -84,7 +84,7 @@ class Incidence:
 
     def entry_row(self) -> npt.NDArray[np.int64]:
         """Row of each entry, shape ``(num_entries,)``."""
-        return np.repeat(np.arange(self.num_rows, dtype=np.int64), np.diff(self.row_start))
+        return np.repeat(np.arange(self.num_rows, dtype=np.int64), sizes(self.row_start))
 
     def select(self, rows: npt.NDArray[np.int64]) -> Incidence:
         """Keep `rows` only, in the order given."""

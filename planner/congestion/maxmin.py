@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from planner.congestion.incidence import Incidence
 from topologies.errors import InputError
-from topologies.routing.rows import running_total, sum_at
+from topologies.routing.rows import running_total, sizes, sum_at
 
 __all__ = ["NO_LINK", "MaxMin", "bottleneck_rates", "link_rate", "max_min_rates"]
 
@@ -96,7 +96,7 @@ def _first_link(flag: npt.NDArray[np.bool_], incidence_link: Int64s, row_start: 
 
 def link_rate(incidence: Incidence, rate_bytes_per_s: Float64s) -> Float64s:
     """Bytes/s on each link when each row runs at its rate, shape ``(num_links,)``."""
-    rate = np.repeat(rate_bytes_per_s, np.diff(incidence.row_start))
+    rate = np.repeat(rate_bytes_per_s, sizes(incidence.row_start))
     return sum_at(incidence.link, incidence.multiplicity * rate, incidence.num_links)
 
 
@@ -111,7 +111,7 @@ def bottleneck_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> Ma
         np.divide(capacity, share, out=share)
     level = share[incidence.link]
     rate = _min_by_row(level, incidence.row_start, np.inf)
-    tight = level <= np.repeat(rate, np.diff(incidence.row_start))
+    tight = level <= np.repeat(rate, sizes(incidence.row_start))
     return MaxMin(rate, _first_link(tight, incidence.link, incidence.row_start), 1)
 
 
@@ -150,7 +150,7 @@ def max_min_rates(
     if weight is not None:
         if weight.shape != (num_rows,) or (weight.size and not weight.min() > 0):
             raise InputError(what="weights must be one a row, above zero", where="max-min", found=str(weight.shape))
-        times = incidence.multiplicity * np.repeat(weight, np.diff(incidence.row_start))
+        times = incidence.multiplicity * np.repeat(weight, sizes(incidence.row_start))
         level = max_min_rates(
             Incidence(incidence.row_start, incidence.link, times, incidence.num_links),
             capacity,
@@ -178,7 +178,7 @@ def _bounds(incidence: Incidence, entry_capacity: Float64s, limit_bytes_per_s: F
     row_start = incidence.row_start
     alone = entry_capacity / incidence.multiplicity
     bound = np.minimum(_min_by_row(alone, row_start, np.inf), limit_bytes_per_s)
-    tight = alone <= np.repeat(bound, np.diff(row_start))
+    tight = alone <= np.repeat(bound, sizes(row_start))
     return bound, _first_link(tight, incidence.link, row_start)
 
 
@@ -220,6 +220,7 @@ class _Live:
         start = np.searchsorted(entry, incidence.row_start)
         self.row = np.flatnonzero(start[1:] > start[:-1])
         self.row_start = np.append(start[self.row], entry.size)
+        self.size = sizes(self.row_start)
         self.multiplicity = incidence.multiplicity[entry]
         link = incidence.link[entry]
         used = np.zeros(incidence.num_links, dtype=bool)
@@ -233,7 +234,6 @@ class _Live:
 
     def sweep(self, bound_bytes_per_s: Float64s) -> tuple[Int64s, Float64s, Int64s]:
         """Find the rows that stop now: their positions among the live rows, rates, and links (or `NO_LINK`)."""
-        size = np.diff(self.row_start)
         load = sum_at(self.link, self.multiplicity, self.link_id.size)
         level = np.full(load.shape, np.inf)
         np.divide(self.left_bytes_per_s, load, out=level, where=load > 0)
@@ -241,7 +241,7 @@ class _Live:
         own = bound_bytes_per_s[self.row]
         reach = np.minimum(np.minimum.reduceat(entry_level, self.row_start[:-1]), own)
         # A link is a local bottleneck unless a row on it is held back harder elsewhere.
-        slower = np.repeat(reach, size) < entry_level * (1.0 - _SAME_LEVEL_REL)
+        slower = np.repeat(reach, self.size) < entry_level * (1.0 - _SAME_LEVEL_REL)
         local = np.ones(load.shape, dtype=bool)
         local[self.link[slower]] = False
         stops = local[self.link] & ~slower
@@ -250,17 +250,17 @@ class _Live:
 
     def drop(self, frozen: Int64s, rate_bytes_per_s: Float64s) -> None:
         """Take the frozen rows out, and what they use off their links."""
-        size = np.diff(self.row_start)
         row_rate = np.zeros(self.row.size)
         row_rate[frozen] = rate_bytes_per_s
         stays = np.ones(self.row.size, dtype=bool)
         stays[frozen] = False
-        entry_stays = np.repeat(stays, size)
+        entry_stays = np.repeat(stays, self.size)
         gone = ~entry_stays
-        used = self.multiplicity[gone] * np.repeat(row_rate, size)[gone]
+        used = self.multiplicity[gone] * np.repeat(row_rate, self.size)[gone]
         left = self.left_bytes_per_s - sum_at(self.link[gone], used, self.link_id.size)
         self.left_bytes_per_s = np.maximum(left, 0.0)
         self.row = self.row[stays]
         self.link = self.link[entry_stays]
         self.multiplicity = self.multiplicity[entry_stays]
-        self.row_start = running_total(size[stays])
+        self.size = self.size[stays]
+        self.row_start = running_total(self.size)

@@ -19,7 +19,7 @@ from topologies.routing.flow_links import FlowLinks
 from topologies.routing.router import Routing, router_for
 from topologies.routing.rows import Float64s, Int64s, sum_at
 
-__all__ = ["Loads", "loads_of", "score_flows"]
+__all__ = ["Loads", "alone_rates", "loads_of", "score_flows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,12 @@ class Loads:
     row_bytes: Float64s
     latency_s: Float64s
     num_phases: int
+
+    def times_at(self, rate_bytes_per_s: Float64s) -> Float64s:
+        """Time of each job when its rows run at these rates, ``(J,)``."""
+        inverse = np.zeros(rate_bytes_per_s.shape)
+        np.divide(1.0, rate_bytes_per_s, out=inverse, where=self.row_bytes > 0)
+        return self.job_times(inverse)
 
     def job_times(self, inverse_rate: Float64s) -> Float64s:
         """Time of each job from seconds a byte of each row, ``(J,)``: its phases one after the other, and latency."""
@@ -118,7 +124,7 @@ def score_flows(
     compute = np.broadcast_to(np.asarray(compute_s, np.float64), (flows.num_jobs,))
     if compute.size and not compute.min() >= 0:
         raise InputError(what="compute time below zero", where="score", found=float(compute.min()))
-    alone = _alone(loads.incidence, capacity)
+    alone = alone_rates(loads.incidence, capacity)
     worst = max_min_rates(loads.incidence, capacity)
     worst_view = _view("worst", loads, worst.rate_bytes_per_s, worst.bottleneck_link)
     if np.any(compute > 0):
@@ -149,7 +155,7 @@ def _fill_frac(loads: Loads, rate_bytes_per_s: Float64s) -> Float64s:
     return fill
 
 
-def _alone(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
+def alone_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
     """Rate of each row with nobody else there: its tightest link, with the row's own entries on it added up."""
     merged = _merged(incidence)
     level = capacity_bytes_per_s[merged.link] / merged.multiplicity

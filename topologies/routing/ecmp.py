@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from topologies.errors import InputError
 from topologies.routing.pieces import Pieces
 from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Int64s
@@ -41,10 +42,22 @@ class Ecmp:
     entropy
         ``(F,)`` what tells flows apart beside their ends (the port numbers of a queue pair, say); none: the ends and
         the flow's place in the list.
+    paths_a_flow
+        Into how many queue pairs each flow is split evenly, each hashed by itself.
+
+    Raises
+    ------
+    InputError
+        If a flow is to have no path.
     """
 
     seed: int = 0
     entropy: Int64s | None = None
+    paths_a_flow: int = 1
+
+    def __post_init__(self) -> None:
+        if self.paths_a_flow < 1:
+            raise InputError(what="a flow needs a path", where="ecmp", found=self.paths_a_flow, allowed="1 or more")
 
     @property
     def name(self) -> str:
@@ -56,10 +69,16 @@ class Ecmp:
         own = batch.flow if self.entropy is None else np.asarray(self.entropy, np.int64)[batch.flow]
         header = mix(batch.source.astype(np.uint64) ^ mix(batch.target.astype(np.uint64) ^ mix(own.astype(np.uint64))))
         by_flow = np.zeros(int(batch.flow.max()) + 1, np.uint64)
-        by_flow[batch.flow] = header ^ mix(np.array([self.seed], np.uint64))
+        for path in range(self.paths_a_flow):
+            salt = mix(mix(np.array([self.seed], np.uint64)) ^ np.uint64(path))
+            by_flow[batch.flow] = mix(header ^ salt)
 
-        def choose(hop: Hop) -> Int64s:
-            hashed = mix(by_flow[hop.flow] ^ mix(hop.node.astype(np.uint64)))
-            return (hashed % hop.num_choices.astype(np.uint64)).astype(np.int64)
+            def choose(hop: Hop) -> Int64s:
+                hashed = mix(by_flow[hop.flow] ^ mix(hop.node.astype(np.uint64)))
+                return (hashed % hop.num_choices.astype(np.uint64)).astype(np.int64)
 
-        walk(network, batch, pieces, choose)
+            apart = pieces if self.paths_a_flow == 1 else Pieces(pieces.num_flows)
+            walk(network, batch, apart, choose)
+            if apart is not pieces:
+                found = apart.join()
+                pieces.add(found.entry_flow(), found.link, found.share_frac / self.paths_a_flow)
