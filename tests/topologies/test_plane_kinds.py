@@ -84,6 +84,26 @@ def test_multi_plane_by_hand() -> None:
     assert {fabric.node_names[i].split("/")[0] for i in up} == {"plane2"}
 
 
+def test_split_uplinks_reach_more_leaves() -> None:
+    # DGX B300 on Ethernet, 16 units: twin-planar, links of 400G on ports of 800G. 64 hosts a leaf (32 ports) and 64
+    # links up (32 ports); a plane has 16 groups × 8 rails = 128 leaves, 128 × 64 links on 64 spines of 128.
+    text = (
+        "schema_version: 1\nkind: multi-plane\nname: t\nhosts: {part: dgx-b300, count: 1024, nic_ports: 2}\n"
+        "network: {tiers: 2, leaf: sn5610, uplink_gbps: 400}\n"
+    )
+    found = counts(fabric_from(text))
+    assert (found["leaves"], found["spines"]) == (256, 128)  # as published
+    assert (found["nic_leaf"], found["leaf_spine"]) == (2 * 8192, 2 * 8192)  # published: 8192 cables of two links each
+    with pytest.raises(InputError, match=r"network.spine: the spines have too few ports"):
+        fabric_from(text.replace(", uplink_gbps: 400", ""))
+    with pytest.raises(InputError) as caught:
+        fabric_from(text.replace("uplink_gbps: 400", "uplink_gbps: 1600"))
+    assert caught.value.message == (
+        "fabric.yaml:5: network.uplink_gbps: a cable is faster than a port; found: 1600 Gb/s; "
+        "allowed: at most 800 Gb/s; fix: use a lower rate, or leave it out"
+    )
+
+
 def test_multi_plane_needs_a_port_a_plane() -> None:
     with pytest.raises(InputError) as caught:
         fabric_from(

@@ -11,7 +11,7 @@ from topologies.kinds.clos_plan import CorePlan, LeafPlan, SpinePlan, SwitchPort
 from topologies.kinds.design import NetworkSpec
 from topologies.kinds.hosts import LINK_LATENCY_US, HostPlan, part_of
 from topologies.parts import Part
-from topologies.units import from_us
+from topologies.units import from_gbps, from_us, to_gbps
 
 __all__ = ["ClosNetwork", "plan_clos"]
 
@@ -133,8 +133,8 @@ class _Planner:
         self.spine_part = part_of(parts, spec.spine, "switch", ("network", "spine")) if spec.spine else self.leaf_part
         self.core_part = part_of(parts, spec.core, "switch", ("network", "core")) if spec.core else self.spine_part
         self.leaf, self.spine, self.core = map(SwitchPorts.of, (self.leaf_part, self.spine_part, self.core_part))
-        self.up_rate = min(self.leaf.port_bytes_per_s, self.spine.port_bytes_per_s)
-        self.core_rate = min(self.spine.port_bytes_per_s, self.core.port_bytes_per_s)
+        self.up_rate = _cable_rate(self.leaf, self.spine, spec.uplink_gbps, "uplink_gbps")
+        self.core_rate = _cable_rate(self.spine, self.core, spec.spine_uplink_gbps, "spine_uplink_gbps")
         self.notes: list[str] = []
 
     def plan(self, cables_a_leaf: int, leaves_a_group: int, planes: int, units: int, multiple_of: int) -> ClosNetwork:
@@ -260,6 +260,22 @@ class _Planner:
             cores=spec.cores,
         )
         return groups_a_pod, SpinePlan(spine.spines, spine.down, up), core
+
+
+def _cable_rate(lower: SwitchPorts, upper: SwitchPorts, given_gbps: float | None, key: str) -> float:
+    """Return the rate of a cable between two switches: that of the slower port, or a given one if no port is slower."""
+    most = min(lower.port_bytes_per_s, upper.port_bytes_per_s)
+    if given_gbps is None:
+        return most
+    if from_gbps(given_gbps) > most:
+        raise RuleError(
+            what="a cable is faster than a port",
+            found=f"{given_gbps:g} Gb/s",
+            allowed=f"at most {to_gbps(most):g} Gb/s",
+            fix="use a lower rate, or leave it out",
+            key=("network", key),
+        )
+    return from_gbps(given_gbps)
 
 
 def _exact(value: float) -> Fraction:

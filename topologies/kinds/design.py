@@ -147,9 +147,16 @@ class NetworkSpec(StrictModel):
     uplinks: Annotated[
         Count | None, Field(description="Cables from each leaf to the spines; else from the oversubscription.")
     ] = None
+    uplink_gbps: Annotated[
+        Positive | None,
+        Field(description="Rate of a cable from leaf to spine, splitting ports on both sides; else the slower port."),
+    ] = None
     spine_oversubscription: Annotated[Ratio, Field(description="3 tiers: of the spines.")] = 1.0
     spine_uplinks: Annotated[
         Count | None, Field(description="3 tiers: cables from each spine to the cores; else from the oversubscription.")
+    ] = None
+    spine_uplink_gbps: Annotated[
+        Positive | None, Field(description="3 tiers: rate of a cable from spine to core; else the slower port.")
     ] = None
     leaf_links: Annotated[
         Count | None, Field(description="1 tier: cables between every two leaves, in place of spines.")
