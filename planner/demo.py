@@ -37,6 +37,7 @@ _PARAMETERS = {
     "DLM": 1e9,
     "mnist": 1e6,
 }
+_HOST_ACCELERATORS = 8
 _GRADIENT_BYTES = 2  # bf16 or fp16, one gradient a parameter
 
 
@@ -80,11 +81,21 @@ def draw_batch(num_accelerators: int, *, load: float, seed: int) -> Batch:
             continue
         asked += accelerators
         demand = Demand(_PARAMETERS[model] * _GRADIENT_BYTES, "all-reduce", "hierarchical")
-        jobs.append(Job(id=f"{model}-{i}", accelerators=accelerators, traffic=demand if accelerators > 1 else None))
+        is_small = accelerators <= _HOST_ACCELERATORS
+        jobs.append(
+            Job(
+                id=f"{model}-{i}",
+                accelerators=accelerators,
+                accelerators_per_host=None if is_small else _HOST_ACCELERATORS,
+                same_domain=is_small,
+                traffic=demand if accelerators > 1 else None,
+            )
+        )
     return Batch(
         tuple(jobs),
         "jobs of Alibaba Lingjun, August 2023 (alibaba-lingjun-dataset-2023, Apache-2.0)",
         (
+            "a job of up to 8 GPUs wants one host, a larger one whole hosts of 8",
             "every job all-reduces one 2-byte gradient a parameter each step over all its accelerators, two-level",
             "parameters by the model's name; where the name does not tell, those of a well-known model of that name",
         ),

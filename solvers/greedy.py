@@ -1,0 +1,146 @@
+"""Greedy solvers: one job after the other, by a policy. The baselines that every placement is set beside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from planner.evaluate import evaluate
+from planner.job import Job
+from planner.objective import LEVELS
+from planner.placement import Placement
+from planner.problem import Problem
+from planner.result import Refusal, Result
+from planner.solver import Progress, ProgressListener
+from solvers.fitting import Policy, fit
+from solvers.inventory import Inventory
+from solvers.policies import BestFit, FirstFit, RandomFit, SlurmTree
+from solvers.reasons import refusal
+from topologies.errors import InputError
+from topologies.fabric import Int64s
+
+__all__ = [
+    "BestFitSolver",
+    "FirstFitSolver",
+    "GreedySolver",
+    "RandomSolver",
+    "SlurmTreeSolver",
+    "check_call",
+    "place_in_order",
+    "trivial_bound",
+]
+
+
+def check_call(problem: Problem, time_limit_s: float, warm_start: Placement | None) -> None:
+    """Refuse what no solver can start from.
+
+    Raises
+    ------
+    InputError
+        If the time limit is not positive or the warm start is no placement of the problem.
+    """
+    if not 0 < time_limit_s < float("inf"):
+        raise InputError(what="a time limit is above 0 seconds", where="time_limit_s", found=time_limit_s)
+    if warm_start is not None:
+        warm_start.check(problem)
+
+
+def trivial_bound(problem: Problem) -> dict[str, float]:
+    """Return for each level what no placement can beat: every job placed, and nothing in anybody's way."""
+    bound: dict[str, float] = {name: LEVELS[name].ideal for name in problem.objective.levels}
+    if "placed_weight" in bound:
+        bound["placed_weight"] = float(sum(job.weight for job in problem.jobs))
+    return bound
+
+
+def place_in_order(
+    inventory: Inventory, jobs: Sequence[Job], policy: Policy, *, until_s: float = float("inf")
+) -> tuple[dict[str, Int64s], list[Job]]:
+    """Place jobs one after the other; return what was placed and which were not."""
+    ranks: dict[str, Int64s] = {}
+    left_out = []
+    for job in jobs:
+        found = fit(inventory, job, policy) if time.monotonic() < until_s else None
+        if found is None:
+            left_out.append(job)
+        else:
+            ranks[job.id] = inventory.take(job, found.hosts, found.counts)
+    return ranks, left_out
+
+
+class GreedySolver:
+    """Places jobs by falling priority, as they stand within one priority, each where the policy says."""
+
+    name = "greedy"
+    policy: Callable[[int], Policy]
+
+    def solve(
+        self,
+        problem: Problem,
+        *,
+        time_limit_s: float,
+        seed: int,
+        warm_start: Placement | None = None,
+        on_progress: ProgressListener | None = None,
+    ) -> Result:
+        """Return the greedy placement; a warm start is kept and added to. Raises as `planner.solver.Solver`."""
+        check_call(problem, time_limit_s, warm_start)
+        began = time.monotonic()
+        inventory = Inventory(problem)
+        kept = dict(warm_start.ranks) if warm_start is not None else {}
+        for job_id, accelerators in kept.items():
+            inventory.occupy(problem.jobs[problem.job_idx[job_id]], accelerators)
+        waiting = [job for job in problem.jobs if job.id not in kept]
+        order = np.argsort([-job.priority for job in waiting], kind="stable").tolist()
+        ranks, left_out = place_in_order(
+            inventory, [waiting[i] for i in order], self.policy(seed), until_s=began + time_limit_s
+        )
+        placement = Placement({**kept, **ranks})
+        refusals: tuple[Refusal, ...] = tuple(refusal(inventory, job) for job in left_out)
+        bound = trivial_bound(problem)
+        score = evaluate(problem, placement, seed=seed)
+        elapsed = time.monotonic() - began
+        if on_progress is not None:
+            on_progress(Progress(elapsed, score["placed_weight"], bound.get("placed_weight", float("inf")), "done"))
+        return Result(
+            status="optimal" if not refusals else "feasible",
+            placement=placement,
+            score=score,
+            objective=problem.objective,
+            bound=bound,
+            refusals=refusals,
+            run_time_s=elapsed,
+            seed=seed,
+            solver=self.name,
+            fabric_fingerprint=problem.fabric.fingerprint,
+        )
+
+
+class FirstFitSolver(GreedySolver):
+    """Hosts by number."""
+
+    name = "first-fit"
+    policy = staticmethod(lambda seed: FirstFit())
+
+
+class BestFitSolver(GreedySolver):
+    """The tightest leaf group, then the tightest pod."""
+
+    name = "best-fit"
+    policy = staticmethod(lambda seed: BestFit())
+
+
+class SlurmTreeSolver(GreedySolver):
+    """Slurm's topology/tree."""
+
+    name = "slurm-tree"
+    policy = staticmethod(lambda seed: SlurmTree())
+
+
+class RandomSolver(GreedySolver):
+    """Hosts in random order: what placing without looking costs."""
+
+    name = "random"
+    policy = staticmethod(lambda seed: RandomFit(seed))
