@@ -329,6 +329,8 @@ class EmulatedCluster:
             input=text_in,
             stdin=subprocess.DEVNULL if text_in is None else None,
             user=user,
+            group="nogroup" if user else None,
+            extra_groups=[] if user else None,
             cwd="/",
         )
 
