@@ -340,6 +340,8 @@ class _Cycle:
         self._decide(placed, action, f"{len(hosts)} hosts on {leaves} leaf switches or blocks", leaves=leaves)
         self.out.placed[ask.ref] = (job, hosts)
         mark = merge_mark(self.detail(job).admin_comment, PINNED)
+        if job.priority == 0 and job.req_nodes:  # topology/block refused the old pin and holds the job until it is off
+            self.out.pins.append(update_line(ask.ref, hosts=[]))
         if self.settings.mode == "pin":
             self.out.pins.append(update_line(ask.ref, hosts=hosts, mark=mark, start_in_s=0))
         else:
