@@ -1,10 +1,10 @@
 """`best_rank_order`: which rank goes on which accelerator of a set, so that what talks most stays nearest.
 
 Accelerators are put in *locality order*: pod by pod, leaf group by leaf group, unit by unit (a scale-up domain), so
-that a ring along them leaves each leaf and each pod once. Tensor and context parallel neighbours then fill blocks inside
-units (expert parallel ones too, where a block of them fits), and blocks are dealt out to the outer axes, data and
-pipeline parallelism, in each of the orders that these have. The order with the shortest step of communication wins; the
-order asked about competes as well, so the answer is never worse.
+that a ring along them leaves each leaf and each pod once. Tensor and context parallel neighbours then fill blocks
+inside units (expert parallel ones too, where a block of them fits), and blocks are dealt out to the outer axes, data
+and pipeline parallelism, in each of the orders that these have. The order with the shortest step of communication wins;
+the order asked about competes as well, so the answer is never worse.
 """
 
 from __future__ import annotations
