@@ -23,7 +23,7 @@ from planner.congestion.events import Program, Timeline, run_events
 from planner.congestion.incidence import Incidence
 from planner.congestion.maxmin import max_min_rates
 
-__all__ = ["UNFAIRNESS", "Band", "Queue", "steady_band"]
+__all__ = ["UNFAIRNESS", "Band", "Queue", "median_rounds", "steady_band"]
 
 Float64s = npt.NDArray[np.float64]
 
@@ -104,7 +104,7 @@ class _Steady:
             rounds=np.full(program.num_jobs, np.iinfo(np.int64).max),
         )
         timeline = run_events(self.incidence, self.capacity, endless, until_s=self.watch_s, weight=weight)
-        return _medians(timeline)
+        return median_rounds(timeline)
 
     def alone_s(self, program: Program) -> Float64s:
         """Round of each job with nobody else there, ``(J,)``."""
@@ -122,7 +122,7 @@ class _Steady:
         return out
 
 
-def _medians(timeline: Timeline) -> Float64s:
+def median_rounds(timeline: Timeline) -> Float64s:
     """Median of each job's rounds after the first quarter of them."""
     settled = [rounds[int(rounds.size * _WARM_UP_FRAC) :] for rounds in timeline.round_s]
     return np.array([np.median(rounds) if rounds.size else np.inf for rounds in settled])
