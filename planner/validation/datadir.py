@@ -177,13 +177,10 @@ class DataDir:
         InputError
             If it is not YAML.
         """
-        import yaml
+        from topologies.files.loading import parse_document
 
         text, where = self.read_text(name)
-        try:
-            return yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise InputError(what="not YAML", where=where, found=error) from error
+        return parse_document(text, where.removesuffix(".gz")).root
 
 
 def _parse_rows(text: str, where: str, columns: Sequence[str]) -> Iterator[Row]:

@@ -18,6 +18,7 @@ SUITES = MappingProxyType(
         "contention": "planner.validation.suites.contention:SUITE",
         "netns": "planner.validation.suites.netns:SUITE",
         "nccl": "planner.validation.suites.nccl:SUITE",
+        "sweeps": "planner.validation.suites.sweeps:SUITE",
     }
 )
 

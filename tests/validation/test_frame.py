@@ -133,7 +133,7 @@ def test_datadir_reads_yaml_and_json(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not JSON"):
         DataDir(tmp_path).json("a.json")
-    with pytest.raises(InputError, match="not YAML"):
+    with pytest.raises(InputError, match=r"a\.yaml"):
         DataDir(tmp_path).yaml("a.yaml")
     with pytest.raises(InputError, match="no such data file"):
         DataDir(tmp_path).json("b.json")

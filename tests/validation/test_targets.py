@@ -29,3 +29,22 @@ def test_nccl_picks_are_its_own() -> None:
     assert suite.agreement_frac() == 1.0
     assert sum(case.kind == "pick" for case in suite.outcome.cases) == 216
     assert suite.met
+
+
+def test_sweeps_keep_their_targets_except_the_one_known_to_be_missed() -> None:
+    (suite,) = run_suites(DATA, ["sweeps"]).suites
+    missed = {target.metric for target in suite.outcome.targets if not target.met}
+    # The 90 % quantile after calibration is 13 to 14 %, not 12: hiccups of one shared production machine
+    # (docs/validation.md).
+    assert missed == {"calibrated p90_error_frac"}
+    values = {target.metric: target.value or 1.0 for target in suite.outcome.targets}
+    assert values["calibrated p90_error_frac"] < 0.15
+
+
+def test_the_uncalibrated_band_is_what_the_sweeps_show() -> None:
+    from planner.collectives.efficiency import UNCALIBRATED
+
+    (suite,) = run_suites(DATA, ["sweeps"]).suites
+    errors = [c.error_frac for c in suite.outcome.cases if c.kind == "uncalibrated" and c.counts]
+    inside = sum(error is not None and error <= UNCALIBRATED.error_frac for error in errors)
+    assert inside >= 0.9 * len(errors)

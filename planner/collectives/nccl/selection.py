@@ -15,7 +15,7 @@ from planner.collectives.nccl.communicators import Communicators
 from planner.collectives.nccl.constants import Algorithm, Architecture, Protocol
 from planner.collectives.nccl.tuning import TuningTable
 
-__all__ = ["Picks", "pick", "predicted_times_s"]
+__all__ = ["Picks", "corrected", "pick", "predicted_times_s"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -55,8 +55,8 @@ class Picks:
     time_s: _Floats
 
 
-def predicted_times_s(comms: Communicators, table: TuningTable, size_bytes: npt.ArrayLike) -> _Floats:
-    """Return the predicted time of every combination, shape ``(G, S, num algorithms, num protocols)``.
+def corrected(comms: Communicators, table: TuningTable, size_bytes: npt.ArrayLike) -> tuple[_Floats, _Floats]:
+    """Return latency and bandwidth with NCCL's corrections for size.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def predicted_times_s(comms: Communicators, table: TuningTable, size_bytes: npt.
 
     Returns
     -------
-    numpy.ndarray
-        latency + bytes ÷ bandwidth, corrected by size; infinite where NCCL does not use the combination.
+    tuple of numpy.ndarray
+        Seconds and bytes/s, each of shape ``(G, S, num algorithms, num protocols)``.
     """
     sizes = np.atleast_1d(np.asarray(size_bytes, dtype=np.float64))
     shape = (len(comms), len(sizes), len(Algorithm), len(Protocol))
@@ -87,6 +87,19 @@ def predicted_times_s(comms: Communicators, table: TuningTable, size_bytes: npt.
         factor = np.where(comms.architecture == Architecture.VOLTA, _PLATEAU_FACTOR_VOLTA, _PLATEAU_FACTOR)
         plateau = (share >= _PLATEAU_BYTES) & (comms.num_nodes > 1)[:, np.newaxis]
         latency[:, :, Algorithm.RING, Protocol.SIMPLE] *= np.where(plateau, factor[:, np.newaxis], 1.0)
+    return latency, bandwidth
+
+
+def predicted_times_s(comms: Communicators, table: TuningTable, size_bytes: npt.ArrayLike) -> _Floats:
+    """Return the time NCCL predicts for every combination: latency + bytes ÷ bandwidth, as `corrected`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Seconds, ``(G, S, num algorithms, num protocols)``; infinite where NCCL does not use the combination.
+    """
+    sizes = np.atleast_1d(np.asarray(size_bytes, dtype=np.float64))
+    latency, bandwidth = corrected(comms, table, sizes)
     with np.errstate(divide="ignore"):
         times: _Floats = latency + sizes[:, np.newaxis, np.newaxis] / bandwidth
     return times
