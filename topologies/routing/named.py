@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from topologies.errors import InputError
+from topologies.routing.adaptive import Adaptive
 from topologies.routing.dmodk import DModK
 from topologies.routing.ecmp import Ecmp
 from topologies.routing.router import Routing
@@ -15,6 +16,7 @@ __all__ = ["ROUTING_NAMES", "routing_named"]
 
 _MAKERS: MappingProxyType[str, Callable[[int], Routing]] = MappingProxyType(
     {
+        "adaptive": lambda seed: Adaptive(),
         "spray": lambda seed: Spray(),
         "ecmp": lambda seed: Ecmp(seed),
         "dmodk": lambda seed: DModK(),

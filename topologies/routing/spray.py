@@ -17,7 +17,7 @@ from topologies.routing.plane import Plane
 from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Float64s, Int64s, count_at, spans
 
-__all__ = ["BundledSpray", "Spray"]
+__all__ = ["BundledSpray", "Spray", "add_access"]
 
 
 @dataclass(frozen=True)
@@ -123,14 +123,14 @@ def _add_general(network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
     key, which = np.unique(batch.source_group * plane.num_groups + batch.target_group, return_inverse=True)
     which = which.ravel()
     ways = network.search.split(key // plane.num_groups, key % plane.num_groups)
-    _add_some_access(plane, batch.flow, batch.source, which, (ways.source_key, ways.source_share), pieces, up=True)
+    add_access(plane, batch.flow, batch.source, which, (ways.source_key, ways.source_share), pieces, up=True)
     size = ways.pair_start[which + 1] - ways.pair_start[which]
     entry = spans(ways.pair_start[which], size)
     pieces.add(np.repeat(batch.flow, size), ways.link[entry], ways.share_frac[entry])
-    _add_some_access(plane, batch.flow, batch.target, which, (ways.target_key, ways.target_share), pieces, up=False)
+    add_access(plane, batch.flow, batch.target, which, (ways.target_key, ways.target_share), pieces, up=False)
 
 
-def _add_some_access(
+def add_access(
     plane: Plane,
     flow: Int64s,
     endpoint: Int64s,
