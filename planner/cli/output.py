@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+_FILE_COLUMNS = 140  # in a file or a pipe nothing wraps but long text
+
 __all__ = ["print_json", "print_lines", "print_table", "progress_line"]
 
 
@@ -41,7 +43,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
         table.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
-    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+    console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_COLUMNS)
+    console.print(table)
 
 
 def _cell(value: object) -> str:

@@ -47,6 +47,7 @@ def place(
     seed: SeedOption = 1,
     routing: RoutingOption = "spray",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the placement as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Place a batch of jobs. Exit code 3 if not every job could be placed; the reasons are told."""
@@ -58,6 +59,11 @@ def place(
         from planner.files.writing import json_text, write_text
 
         write_text(output, json_text(placement_as_dict(problem.fabric, answer.placement)))
+    if report is not None:
+        from planner.cli.report import write_placement_report
+
+        inputs: list[str | Path] = [fabric, jobs, *([state] if state else [])]
+        write_placement_report(problem, results, report, title=f"Placement on {problem.fabric.name}", inputs=inputs)
     if as_json:
         from planner.files.result_json import result_as_dict
 
@@ -166,35 +172,41 @@ def solve_all(problem: Problem, solvers: list[str], *, time_limit_s: float, seed
 
 def results_table(problem: Problem, results: list[Result], *, title: str = "") -> None:
     """Print solvers side by side."""
+    from math import isfinite
+
     asked = sum(job.accelerators for job in problem.jobs)
+    free = int(problem.state.free.sum())
+    bound = min((r.bound.get("placed_weight", float("inf")) for r in results), default=float("inf"))
 
     def row(result: Result) -> list[object]:
-        s: Score = result.score
+        score: Score = result.score
+        gap = (bound - score["placed_weight"]) / bound if bound and isfinite(bound) else None
         return [
             result.solver,
-            f"{int(s['placed_accelerators']):,} of {asked:,}",
-            f"{int(s['placed_jobs']):,} of {len(problem.jobs):,}",
-            int(s["cross_leaf_jobs"]),
-            s["worst_link_load_frac"],
-            s["worst_slowdown"],
-            s["excess_slowdown"],
-            f"{result.gap:.2%}" if result.bound.get("placed_weight", float("inf")) != float("inf") else "–",
-            round(result.run_time_s, 3),
+            int(score["placed_accelerators"]),
+            int(score["placed_jobs"]),
+            int(score["cross_leaf_jobs"]),
+            f"{score['worst_link_load_frac']:.0%}",
+            f"{score['worst_slowdown']:.2f}x",
+            float(score["excess_slowdown"]),
+            "–" if gap is None else f"{gap:.2%}",
+            round(result.run_time_s, 2),
         ]
 
-    print_table(
-        [
-            "solver",
-            "placed GPUs",
-            "jobs",
-            "cross-leaf jobs",
-            "worst link load",
-            "slowest job's slow-down",
-            "excess slow-down",
-            "gap",
-            "seconds",
-        ],
-        [row(result) for result in results],
-        title=title or f"{problem.fabric.name}: {int(problem.state.free.sum()):,} accelerators free",
+    told = title or (
+        f"{problem.fabric.name}: {len(problem.jobs):,} jobs ask for {asked:,} accelerators, {free:,} are free; "
+        f"routing {problem.routing}"
     )
+    columns = [
+        "solver",
+        "placed GPUs",
+        "jobs",
+        "cross-leaf jobs",
+        "worst link load",
+        "slowest job",
+        "excess",
+        "gap",
+        "s",
+    ]
+    print_table(columns, [row(result) for result in results], title=told)
     sys.stdout.flush()

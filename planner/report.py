@@ -1,0 +1,108 @@
+"""Studies, and the door to the reports on them: entry points ``scaleplan.reports``, one a kind of study."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from planner.files.writing import write_text
+from planner.problem import Problem
+from planner.result import Result, versions
+from topologies.errors import InputError
+from topologies.fabric import Fabric
+
+__all__ = ["FabricStudy", "PlacementStudy", "Provenance", "Report", "Study", "fingerprints", "write_report"]
+
+ENTRY_POINT_GROUP = "scaleplan.reports"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a study was made.
+
+    Attributes
+    ----------
+    command
+        What was typed.
+    inputs
+        Name of each input → SHA-256 of its bytes, or where it comes from.
+    versions
+        Versions that the answer hangs on.
+    """
+
+    command: str
+    inputs: Mapping[str, str]
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+    @classmethod
+    def of(cls, inputs: Sequence[str | Path]) -> Provenance:
+        """Return the provenance of what this process was called for."""
+        return cls("scaleplan " + shlex.join(sys.argv[1:]), fingerprints(inputs))
+
+
+@dataclass(frozen=True, eq=False)
+class FabricStudy:
+    """A fabric, looked at."""
+
+    kind = "fabric"
+    title: str
+    fabric: Fabric
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
+class PlacementStudy:
+    """A batch placed on a fabric: the first result is the answer, the others stand beside it."""
+
+    kind = "placement"
+    title: str
+    problem: Problem
+    results: tuple[Result, ...]
+    provenance: Provenance
+    notes: tuple[str, ...] = ()
+
+
+Study = FabricStudy | PlacementStudy
+
+
+class Report(Protocol):
+    """Makes a page of a kind of study."""
+
+    def render(self, study: Any) -> str:
+        """Return one self-contained HTML page."""
+        ...
+
+
+def fingerprints(inputs: Sequence[str | Path]) -> dict[str, str]:
+    """Return the SHA-256 of each input that is a file; other inputs are told as they are."""
+    found = {}
+    for name in inputs:
+        path = Path(name)
+        found[str(name)] = (
+            "sha256 " + hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "part of scaleplan"
+        )
+    return found
+
+
+def write_report(study: Study, path: str | os.PathLike[str]) -> None:
+    """Write the page of a study, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If no report of that kind is installed.
+    OutputError
+        If the file cannot be written.
+    """
+    for point in entry_points(group=ENTRY_POINT_GROUP, name=study.kind):
+        report: Report = point.load()()
+        write_text(path, report.render(study))
+        return
+    raise InputError(what="no report of this kind is installed", where="report", found=repr(study.kind))

@@ -1,0 +1,1 @@
+"""Plain plotly figures, one module a picture; users restyle them as any plotly figure."""

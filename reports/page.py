@@ -1,0 +1,98 @@
+"""The frame of every page: one file, plotly's bundle once, no network, user text escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from planner.report import Provenance
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["Block", "Table", "render_page", "script_json"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; cells are text or numbers, whatever they hold is shown as text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One section of a page.
+
+    Attributes
+    ----------
+    id, title, lead
+        Anchor, heading, and a sentence below it.
+    figure
+        The picture, if there is one; `alt` says in words what it shows.
+    table
+        The figures; folded away below a picture.
+    """
+
+    id: str
+    title: str
+    lead: str = ""
+    figure: go.Figure | None = None
+    alt: str = ""
+    table: Table | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def script_json(value: str) -> str:
+    """Return JSON text that is safe inside a script element: no ``<``, ``>``, ``&`` or line separators."""
+    for sign in "<>&\u2028\u2029":
+        value = value.replace(sign, f"\\u{ord(sign):04x}")
+    return value
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return str(value)
+
+
+def render_page(title: str, answer: Sequence[str], blocks: Sequence[Block], provenance: Provenance) -> str:
+    """Return the page: the answer first, then the blocks, then how it was made."""
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("reports", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["cell"] = _cell
+    has_figures = any(block.figure is not None for block in blocks)
+    return environment.get_template("page.html").render(
+        title=title,
+        answer=answer,
+        blocks=blocks,
+        figures={block.id: _figure_json(block.figure) for block in blocks if block.figure is not None},
+        provenance=provenance,
+        plotly=get_plotlyjs() if has_figures else "",
+    )
+
+
+def _figure_json(figure: go.Figure) -> str:
+    """Return a figure as JSON for a script element, without the template that repeats plotly's defaults."""
+    figure.update_layout(
+        template="none",
+        margin={"l": 90, "r": 20, "t": 20, "b": 50},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13},
+    )
+    text: str | None = figure.to_json()
+    parsed: Any = json.loads(text or "{}")
+    return script_json(json.dumps(parsed, ensure_ascii=False, separators=(",", ":")))
