@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.congestion.incidence import Incidence
-from planner.congestion.maxmin import contended, max_min_rates
+from planner.congestion.maxmin import contended, fill_rates, max_min_rates
 from topologies.errors import InputError
 from topologies.routing.rows import frozen
 
@@ -187,12 +187,13 @@ class _Solver:
             alone_s = latency_s + np.where(size > 0, size / self.limit_bytes_per_s[rows], 0.0)
             speed: Float64s = 1.0 / alone_s
             most = np.where(np.isinf(speed), np.inf, size * speed)
-        rate = max_min_rates(
-            self.incidence.select(rows),
-            self.capacity_bytes_per_s,
-            rate_limit_bytes_per_s=most,
-            weight=None if self.weight is None else self.weight[rows],
-        ).rate_bytes_per_s
+        sending = self.incidence.select(rows)
+        if self.weight is None:
+            rate = fill_rates(sending, self.capacity_bytes_per_s, most)
+        else:
+            rate = max_min_rates(
+                sending, self.capacity_bytes_per_s, rate_limit_bytes_per_s=most, weight=self.weight[rows]
+            ).rate_bytes_per_s
         np.divide(rate, size, out=speed, where=(size > 0) & np.isfinite(rate))
         if len(self.memo) >= _MEMO_SETS:
             self.memo.clear()

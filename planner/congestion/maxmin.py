@@ -21,7 +21,7 @@ from planner.congestion.incidence import Incidence
 from topologies.errors import InputError
 from topologies.routing.rows import running_total, sizes, sum_at
 
-__all__ = ["NO_LINK", "MaxMin", "bottleneck_rates", "link_rate", "max_min_rates"]
+__all__ = ["NO_LINK", "MaxMin", "bottleneck_rates", "contended", "fill_rates", "link_rate", "max_min_rates"]
 
 NO_LINK = -1
 """Stands in `MaxMin.bottleneck_link` where no link holds the row back."""
@@ -159,18 +159,25 @@ def max_min_rates(
         return MaxMin(level.rate_bytes_per_s * weight, level.bottleneck_link, level.num_sweeps)
     entry_capacity = capacity[incidence.link]
     bound, bottleneck = _bounds(incidence, entry_capacity, limit)
+    live = _Live(incidence, np.flatnonzero(_can_fill(incidence, capacity, bound)), entry_capacity)
     rate = bound.copy()
-    live = _Live(incidence, _can_fill(incidence, capacity, bound), entry_capacity)
-    num_sweeps = 0
-    while live.row.size:
-        num_sweeps += 1
-        frozen, frozen_rate, frozen_link = live.sweep(bound)
-        done = live.row[frozen]
-        rate[done] = frozen_rate
-        held = frozen_link != NO_LINK
-        bottleneck[done[held]] = live.link_id[frozen_link[held]]
-        live.drop(frozen, frozen_rate)
+    num_sweeps = live.fill(bound, rate, bottleneck)
     return MaxMin(rate, bottleneck, num_sweeps)
+
+
+def fill_rates(incidence: Incidence, capacity_bytes_per_s: Float64s, limit_bytes_per_s: Float64s) -> Float64s:
+    """Rates of `max_min_rates` for what `contended` left over, or some rows of it: unchecked, and not pruned again.
+
+    Parameters
+    ----------
+    limit_bytes_per_s
+        ``(num_rows,)`` rate that no row exceeds, finite unless the row has no links.
+    """
+    entries = np.arange(incidence.num_entries)
+    live = _Live(incidence, entries, capacity_bytes_per_s[incidence.link])
+    rate = limit_bytes_per_s.copy()
+    live.fill(limit_bytes_per_s, rate, np.full(incidence.num_rows, NO_LINK, np.int64))
+    return rate
 
 
 def _bounds(incidence: Incidence, entry_capacity: Float64s, limit_bytes_per_s: Float64s) -> tuple[Float64s, Int64s]:
@@ -215,8 +222,7 @@ class _Live:
     Links are numbered anew, so that a sweep costs what is still contended and not what the fabric has.
     """
 
-    def __init__(self, incidence: Incidence, keep: npt.NDArray[np.bool_], entry_capacity: Float64s) -> None:
-        entry = np.flatnonzero(keep)
+    def __init__(self, incidence: Incidence, entry: Int64s, entry_capacity: Float64s) -> None:
         start = np.searchsorted(entry, incidence.row_start)
         self.row = np.flatnonzero(start[1:] > start[:-1])
         self.row_start = np.append(start[self.row], entry.size)
@@ -231,6 +237,19 @@ class _Live:
         self.link = new_id[link].astype(np.int64)
         self.left_bytes_per_s = np.empty(self.link_id.size)
         self.left_bytes_per_s[self.link] = entry_capacity[entry]
+
+    def fill(self, bound_bytes_per_s: Float64s, rate_bytes_per_s: Float64s, bottleneck: Int64s) -> int:
+        """Freeze rows until none rises; write their rates and links, and return the number of sweeps."""
+        num_sweeps = 0
+        while self.row.size:
+            num_sweeps += 1
+            frozen, rate, link = self.sweep(bound_bytes_per_s)
+            done = self.row[frozen]
+            rate_bytes_per_s[done] = rate
+            held = link != NO_LINK
+            bottleneck[done[held]] = self.link_id[link[held]]
+            self.drop(frozen, rate)
+        return num_sweeps
 
     def sweep(self, bound_bytes_per_s: Float64s) -> tuple[Int64s, Float64s, Int64s]:
         """Find the rows that stop now: their positions among the live rows, rates, and links (or `NO_LINK`)."""

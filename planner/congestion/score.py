@@ -17,7 +17,7 @@ from topologies.fabric import Fabric
 from topologies.routing.channels import Channels
 from topologies.routing.flow_links import FlowLinks
 from topologies.routing.router import Routing, router_for
-from topologies.routing.rows import Float64s, Int64s, sum_at
+from topologies.routing.rows import Float64s, Int64s, sizes, sum_at
 
 __all__ = ["Loads", "alone_rates", "loads_of", "score_flows"]
 
@@ -75,7 +75,7 @@ def loads_of(fabric: Fabric, flows: JobFlows, routing: Routing) -> Loads:
     np.maximum.at(row_bytes, flows.row, flows.size_bytes)
     weight = flows.size_bytes / row_bytes[flows.row]
     row_start = routed.flow_start[flows.row_start]
-    multiplicity = routed.share_frac * np.repeat(weight, np.diff(routed.flow_start))
+    multiplicity = routed.share_frac * np.repeat(weight, sizes(routed.flow_start))
     row_start.flags.writeable = False
     multiplicity.flags.writeable = False
     incidence = Incidence(row_start, routed.link, multiplicity, channels.num_channels)
@@ -157,29 +157,32 @@ def _fill_frac(loads: Loads, rate_bytes_per_s: Float64s) -> Float64s:
 
 def alone_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
     """Rate of each row with nobody else there: its tightest link, with the row's own entries on it added up."""
-    merged = _merged(incidence)
-    level = capacity_bytes_per_s[merged.link] / merged.multiplicity
+    level = capacity_bytes_per_s[incidence.link] / _own_load(incidence)
     rate, link = np.full(incidence.num_rows, np.inf), np.full(incidence.num_rows, NO_LINK, np.int64)
-    filled = np.flatnonzero(np.diff(merged.row_start))
+    size = sizes(incidence.row_start)
+    filled = np.flatnonzero(size)
     if filled.size:
-        start = merged.row_start[filled]
+        start = incidence.row_start[filled]
         rate[filled] = np.minimum.reduceat(level, start)
-        tight = np.flatnonzero(level <= np.repeat(rate, np.diff(merged.row_start)))
-        row = np.searchsorted(merged.row_start, tight, side="right") - 1
-        first = np.flatnonzero(np.diff(row, prepend=-1))
-        link[row[first]] = merged.link[tight[first]]
+        tight = np.flatnonzero(level <= np.repeat(rate, size))
+        link[filled] = incidence.link[tight[np.searchsorted(tight, start)]]
     return MaxMin(rate, link, 1)
 
 
-def _merged(incidence: Incidence) -> Incidence:
-    """Return the same with each link once a row."""
-    return Incidence.from_entries(
-        incidence.entry_row(),
-        incidence.link,
-        incidence.multiplicity,
-        num_rows=incidence.num_rows,
-        num_links=incidence.num_links,
-    )
+def _own_load(incidence: Incidence) -> Float64s:
+    """For each entry, what its row puts on its link in all, ``(entries,)``: the entry, and others of the same pair."""
+    row, link = incidence.entry_row(), incidence.link
+    owner = np.empty(incidence.num_links, np.int64)
+    owner[link] = row
+    shared = np.zeros(incidence.num_links, bool)
+    shared[link[owner[link] != row]] = True
+    # On a link with one row all entries are that row's; only the others have to be sorted out.
+    load = sum_at(link, incidence.multiplicity, incidence.num_links)[link]
+    contended = np.flatnonzero(shared[link])
+    key = row[contended] * incidence.num_links + link[contended]
+    _, place = np.unique(key, return_inverse=True)
+    load[contended] = sum_at(place.ravel(), incidence.multiplicity[contended], key.size)[place.ravel()]
+    return load
 
 
 def _view(name: ViewName, loads: Loads, rate: Float64s, link: Int64s) -> View:

@@ -13,6 +13,7 @@ import numpy as np
 
 from planner.congestion.events import Program, run_events
 from planner.congestion.incidence import Incidence
+from planner.congestion.maxmin import max_min_rates
 from tests.benchmarks.measure import timed
 from tests.benchmarks.table import Table
 
@@ -99,17 +100,48 @@ def bench(table: Table) -> None:
 
 
 def _growth(table: Table) -> None:
-    """Cost against flows: max-min of n flows over n / 4 links, divided by n log n of the smallest."""
+    """Cost against flows: max-min of n flows over n / 4 links, divided by n log n of the smallest; and a plot of it."""
     rng = np.random.default_rng(0)
-    base = None
-    for exponent in range(10, 19, 2):
+    nums, spent_s = [], []
+    for exponent in range(10, 20):
         num = 2**exponent
         row = np.repeat(np.arange(num), 4)
         link = rng.integers(0, num // 4, row.size)
         incidence = Incidence.from_entries(row, link, np.ones(row.size), num_rows=num, num_links=num // 4)
-        from planner.congestion.maxmin import max_min_rates
+        nums.append(num)
+        spent_s.append(timed(lambda: max_min_rates(incidence, np.ones(num // 4)), repeat=3).best_s)  # noqa: B023
+        grown = spent_s[-1] * nums[0] * np.log2(nums[0]) / (spent_s[0] * num * np.log2(num))
+        table.add(f"max-min of {num:,} flows, over n log n", grown, unit="× the smallest", at_most=1.0)
+    plot = Path("out") / "max_min_growth.svg"
+    plot.parent.mkdir(exist_ok=True)
+    plot.write_text(_svg(np.array(nums, float), np.array(spent_s)), encoding="utf-8")
+    sys.stderr.write(f"plot of cost against flows: {plot}\n")
 
-        spent = timed(lambda: max_min_rates(incidence, np.ones(num // 4)), repeat=3).best_s  # noqa: B023
-        per_unit = spent / (num * np.log2(num))
-        base = base or per_unit
-        table.add(f"max-min of {num:,} flows, over n log n", per_unit / base, unit="× the smallest")
+
+def _svg(nums: np.ndarray, spent_s: np.ndarray) -> str:
+    """Draw time against flows, both logarithmic, beside n log n through the first point."""
+    guide = spent_s[0] * nums * np.log2(nums) / (nums[0] * np.log2(nums[0]))
+    low, high = np.log10(spent_s.min()), np.log10(max(guide.max(), spent_s.max()))
+
+    def points(times: np.ndarray) -> list[tuple[float, float]]:
+        x = 60 + 500 * (np.log10(nums) - np.log10(nums[0])) / np.log10(nums[-1] / nums[0])
+        y = 320 - 280 * (np.log10(times) - low) / (high - low)
+        return [(round(float(a), 1), round(float(b), 1)) for a, b in zip(x, y, strict=True)]
+
+    ours, line = points(spent_s), points(guide)
+    marks = "".join(f'<circle cx="{x}" cy="{y}" r="4" fill="#2a6f97"/>' for x, y in ours)
+    ticks = "".join(
+        f'<text x="{x}" y="340" font-size="10" text-anchor="middle">{int(n):,}</text>'
+        for (x, _), n in list(zip(ours, nums, strict=True))[::3]
+    )
+    way = " ".join(f"{x},{y}" for x, y in line)
+    first, last = (f"{spent_s[k] * 1e3:.3g} ms" for k in (0, -1))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 370" font-family="sans-serif">'
+        '<rect width="620" height="370" fill="white"/>'
+        '<text x="60" y="20" font-size="13">Max-min: seconds against flows (points), and n log n (line)</text>'
+        f'<polyline points="{way}" fill="none" stroke="#999" stroke-dasharray="4 3"/>{marks}{ticks}'
+        f'<text x="{ours[0][0] + 8}" y="{ours[0][1]}" font-size="10">{first}</text>'
+        f'<text x="{ours[-1][0] - 8}" y="{ours[-1][1] + 18}" font-size="10" text-anchor="end">{last}</text>'
+        '<text x="310" y="360" font-size="11" text-anchor="middle">flows</text></svg>\n'
+    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,8 @@ from topologies.routing.rows import Int64s
 from topologies.routing.search import UNREACHABLE, SearchTables
 
 __all__ = ["Batch", "NetworkTables", "Router", "Routing", "router_for"]
+
+_ROUTERS_KEPT = 4  # tables of a large fabric take as much memory as the fabric
 
 
 class NetworkTables:
@@ -213,12 +214,7 @@ class Router:
         return Batch(flow, source, target, source_group, target_group, height)
 
 
-_ROUTERS: WeakKeyDictionary[Fabric, Router] = WeakKeyDictionary()
-
-
+@lru_cache(maxsize=_ROUTERS_KEPT)
 def router_for(fabric: Fabric) -> Router:
-    """Return the router of a fabric, the same one each time."""
-    router = _ROUTERS.get(fabric)
-    if router is None:
-        router = _ROUTERS[fabric] = Router(fabric)
-    return router
+    """Return the router of a fabric: the same one each time, while it is among the last few asked for."""
+    return Router(fabric)
