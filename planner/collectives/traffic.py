@@ -23,6 +23,7 @@ ALGORITHMS = ("ring", "hierarchical")
 _PASSES = {"all-reduce": 2.0, "all-gather": 1.0, "reduce-scatter": 1.0}
 _WHOLE = ("broadcast", "reduce", "send-recv")
 _EXCHANGE = "all-to-all"
+_MAX_PASSAGES = 2_000_000  # with 8 rails 16 million flows: some 2 GB while they are spelled out
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,15 @@ class _Piece:
 
 def _exchange(fabric: Fabric, seen: Visits, block_bytes: Float64s, chosen: npt.NDArray[np.bool_]) -> list[_Piece]:
     """All-to-all: a block from every rank to every other; between units on the receiver's rail (PXN)."""
+    passages = np.where(chosen, seen.num_visits * (seen.num_visits - 1), 0)
+    if passages.sum() > _MAX_PASSAGES:
+        raise InputError(
+            what="an all-to-all over too many units to spell out",
+            where=f"job {int(np.argmax(passages))}",
+            found=f"{int(passages.sum()):,} pairs of units",
+            allowed=f"at most {_MAX_PASSAGES:,}",
+            fix="give the groups that really exchange (expert-parallel groups), not the whole job",
+        )
     first, second = all_pairs(seen.member_start, chosen[seen.job])
     visit = np.repeat(np.arange(seen.job.size), seen.num_members)[first]
     source, target, job = seen.member[first], seen.member[second], seen.job[visit]

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.collectives.traffic import JobFlows
+from planner.congestion.events import Program
 from planner.congestion.incidence import Incidence
 from planner.congestion.maxmin import NO_LINK, MaxMin, link_rate, max_min_rates
 from planner.congestion.overlap import expected_inverse_rates
@@ -45,6 +46,34 @@ class Loads:
     row_bytes: Float64s
     latency_s: Float64s
     num_phases: int
+
+    def program(
+        self, *, start_s: npt.ArrayLike = 0.0, rounds: npt.ArrayLike = 1, compute_s: npt.ArrayLike = 0.0
+    ) -> Program:
+        """Return the jobs as a program for `run_events`, `steady_band` or `best_time_shift`; one row a phase.
+
+        A job's latency is spread over its phases by their bytes. The matrix and the capacities that go with it are
+        `incidence` and ``channels.capacity_bytes_per_s``.
+
+        Parameters
+        ----------
+        start_s, rounds, compute_s
+            ``(J,)`` or one for all: when a job starts, how many rounds it runs, and its pause between two.
+        """
+        num_jobs = self.latency_s.size
+        size = self.row_bytes.reshape(num_jobs, self.num_phases)
+        total = size.sum(axis=1, keepdims=True)
+        part = np.divide(size, total, out=np.zeros(size.shape), where=total > 0)
+        return Program.of(
+            self.row_bytes,
+            row_job=np.repeat(np.arange(num_jobs), self.num_phases),
+            row_stage=np.tile(np.arange(self.num_phases), num_jobs),
+            row_latency_s=(part * self.latency_s[:, None]).ravel(),
+            start_s=start_s,
+            rounds=rounds,
+            compute_s=compute_s,
+            num_jobs=num_jobs,
+        )
 
     def times_at(self, rate_bytes_per_s: Float64s) -> Float64s:
         """Time of each job when its rows run at these rates, ``(J,)``."""

@@ -183,3 +183,9 @@ def test_accelerators_without_a_nic_cannot_leave_their_domain() -> None:
     assert job_flows(fabric, [[0, 2, 1]], [Demand(4)]).num_flows == 4
     with pytest.raises(InputError, match="'c/gpu0' has no NIC"):
         job_flows(fabric, [[2, 1]], [Demand(4)])
+
+
+def test_an_all_to_all_too_large_to_spell_out_is_refused() -> None:
+    fabric = leaf_spine(leaves=1500, spines=1, hosts=1)
+    with pytest.raises(InputError, match="too many units"):
+        job_flows(fabric, [np.arange(1500)], [Demand(1e6, "all-to-all")])

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from planner.collectives.traffic import Demand, job_flows
+from planner.congestion.events import run_events
 from planner.congestion.report import CongestionReport
-from planner.congestion.score import score_flows
+from planner.congestion.score import loads_of, score_flows
+from planner.congestion.time_shift import best_time_shift
 from tests.fixtures.clos_fabrics import boxes, leaf_spine
 from topologies.errors import InputError
 from topologies.fabric import Fabric
@@ -120,6 +122,16 @@ def test_negative_compute_time_is_refused() -> None:
     fabric = leaf_spine()
     with pytest.raises(InputError, match="below zero"):
         score_flows(fabric, job_flows(fabric, [[0, 2]], [Demand(1)]), Spray(), compute_s=-1.0)
+
+
+def test_jobs_that_come_and_go_on_a_fabric() -> None:
+    # two rings over one spine, the second half as long: 5 each until 8 s, then the first alone
+    fabric = leaf_spine(spines=1)
+    loads = loads_of(fabric, job_flows(fabric, [[0, 2], [1, 3]], [Demand(80), Demand(40)]), Spray())
+    capacity = loads.channels.capacity_bytes_per_s
+    assert run_events(loads.incidence, capacity, loads.program()).finish_s.tolist() == [12.0, 8.0]
+    shift = best_time_shift(loads.incidence, capacity, loads.program(compute_s=[8.0, 12.0]))
+    assert shift.excess_frac == pytest.approx(0.0, abs=1e-12)
 
 
 def test_no_jobs() -> None:
