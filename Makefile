@@ -11,7 +11,7 @@ PYTHON ?=
 export PYTHON
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help setup demo test check bench validate docs fmt constraints clean
+.PHONY: help setup demo picture test check bench validate docs fmt constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ setup: ## make .venv and install everything for work on scaleplan
 demo: ## place real jobs on a real fabric; writes out/demo.html
 	@scripts/setup.sh
 	$(BIN)/scaleplan demo -o out/demo.html
+
+picture: demo ## make the README's picture from the demo's report; needs Chromium
+	@scripts/setup.sh browser
+	$(BIN)/python scripts/picture.py out/demo.html docs/images/demo.png
 
 test: ## run every test suite; says at the end what was left out and why
 	@scripts/setup.sh dev docs
