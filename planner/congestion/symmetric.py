@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -210,8 +211,27 @@ def _add_candidates(places: Places, full: Float64s, chosen: Int64s, own: Float64
     share = np.concatenate(([np.inf], values))
     np.minimum(own, share[ranks.max(axis=0, initial=0)], out=own)
     if places.job.size:
-        worst = np.maximum.reduceat(ranks[places.place], places.begin, axis=0)
-        others[places.job] = np.minimum(others[places.job], share[worst])
+        order, worst = _largest_of_rows(ranks, places)
+        job = places.job[order]
+        others[job] = np.minimum(others[job], share[worst])
+
+
+def _largest_of_rows(
+    ranks: npt.NDArray[np.unsignedinteger[Any]], places: Places
+) -> tuple[Int64s, npt.NDArray[np.unsignedinteger[Any]]]:
+    """Largest of the rows of `ranks` that each job's places name: order of the jobs, and ``(K, C)`` in that order.
+
+    Jobs with most places first, so that their second, third… places are blocks: a few times as fast as `reduceat`,
+    which goes down each column by itself.
+    """
+    size = np.diff(places.begin, append=places.place.size)
+    order = np.argsort(-size, kind="stable")
+    begin, size = places.begin[order], size[order]
+    worst = ranks[places.place[begin]]
+    for k in range(1, int(size[0])):
+        num = int(np.searchsorted(-size, -k))  # jobs with more than k places
+        np.maximum(worst[:num], ranks[places.place[begin[:num] + k]], out=worst[:num])
+    return order, worst
 
 
 def _tier(bundle: Int64s, fabric: Fabric, numbers: PlaneChannels, capacity: Float64s) -> tuple[Int64s, Float64s] | None:
