@@ -56,8 +56,10 @@ class SlurmSettings(StrictModel):
         Only these; none for all.
     solver
         Name of a placement solver, or ``leaf-fit``.
+    oversubscription
+        Downlink over uplink capacity of the leaf switches, where no fabric file says.
     fabric
-        A fabric file; without one Slurm's own topology is used.
+        A fabric file or a name of the catalogue; without one Slurm's own topology is used.
     defaults
         Job intent by partition.
     state_dir, run_dir
@@ -80,8 +82,9 @@ class SlurmSettings(StrictModel):
     start_grace_s: Annotated[int, Field(ge=5, le=3600)] = 30
     plan_depth: Annotated[int, Field(ge=1, le=20000)] = 1000
     partitions: list[_Word] = Field(default_factory=list)
-    solver: _Word = "leaf-fit"
-    fabric: _Path | None = None
+    solver: _Word = "cp-sat"
+    oversubscription: Annotated[float, Field(ge=1, le=1000)] = 2.0
+    fabric: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
     defaults: dict[str, IntentSettings] = Field(default_factory=dict)
     state_dir: _Path = "/var/lib/scaleplan"
     run_dir: _Path = "/run/scaleplan"

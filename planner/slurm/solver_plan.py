@@ -1,0 +1,259 @@
+"""The join with the planner: a batch becomes a `Problem`, a solver places it, `evaluate` judges it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from planner.collectives.traffic import Demand
+from planner.evaluate import evaluate
+from planner.job import Job
+from planner.placement import Placement
+from planner.problem import Problem
+from planner.slurm.batch import BatchAnswer, BatchRequest
+from planner.slurm.room import Ask, Bools, Ints, Room
+from planner.slurm.slurm_fabric import DEFAULT_OVERSUBSCRIPTION, fabric_of_room
+from planner.solver import Solver, get_solver
+from planner.state import Availability, ClusterState
+from topologies.errors import InputError, ScaleplanError
+from topologies.fabric import Fabric
+
+__all__ = ["SolverPlan"]
+
+# What a job sends a step when nobody says: gradients of a model of half a billion parameters in bf16. Only ratios
+# between placements are read off it.
+DEFAULT_STEP_BYTES = 2.0**30
+_LEAST_TIME_S = 0.05
+Key = tuple[str, int]
+
+
+class SolverPlan:
+    """Places batches by a solver of the planner.
+
+    Parameters
+    ----------
+    solver
+        Name of an entry point of ``scaleplan.solvers``.
+    oversubscription
+        Assumed at the leaf switches when only Slurm's topology is known.
+
+    Raises
+    ------
+    InputError
+        If there is no such solver.
+    """
+
+    def __init__(self, solver: str, *, oversubscription: float = DEFAULT_OVERSUBSCRIPTION) -> None:
+        self._solver: Solver = get_solver(solver)
+        self._oversubscription = oversubscription
+        self._fabric: tuple[Any, Fabric] | None = None
+
+    def plan(self, request: BatchRequest) -> BatchAnswer:
+        """Place the batch; the start is kept where the solver has nothing better.
+
+        Raises
+        ------
+        ScaleplanError
+            If the fabric does not know a host, or the solver refuses the problem.
+        """
+        if _is_ideal(request):
+            return BatchAnswer(dict(request.start), {"solver": "leaf-fit", "status": "optimal", "crossing_jobs": 0})
+        fabric = self._fabric_for(request)
+        host_of = self._host_numbers(fabric, request.room)
+        placed = dict(request.start)
+        figures: dict[str, Any] = {}
+        until = time.monotonic() + request.time_limit_s
+        for asks, usable in _groups(request):
+            others = [(ask, placed[ask.key]) for ask in request.asks if ask not in asks]
+            left_s = max(_LEAST_TIME_S, until - time.monotonic())
+            found, figures = self._place(request, fabric, host_of, asks, usable, others, left_s)
+            placed |= found
+        return BatchAnswer(placed, figures)
+
+    def _fabric_for(self, request: BatchRequest) -> Fabric:
+        if request.fabric is not None:
+            return request.fabric
+        room = request.room
+        key = (room.hosts, room.groups.tobytes(), room.gpus.tobytes())
+        if self._fabric is None or self._fabric[0] != key:
+            self._fabric = (key, fabric_of_room(room, oversubscription=self._oversubscription))
+        return self._fabric[1]
+
+    @staticmethod
+    def _host_numbers(fabric: Fabric, room: Room) -> Ints:
+        """``(H,)``: number of each of Slurm's hosts in the fabric; −1 for one that it does not know."""
+        found = [fabric.host_names.find(host) for host in room.hosts]
+        return np.array([-1 if i is None else i for i in found], np.int64)
+
+    def _place(
+        self,
+        request: BatchRequest,
+        fabric: Fabric,
+        host_of: Ints,
+        asks: Sequence[Ask],
+        usable: Bools,
+        others: Sequence[tuple[Ask, Ints]],
+        left_s: float,
+    ) -> tuple[dict[Key, Ints], dict[str, Any]]:
+        room = request.room
+        start = {ask.key: request.start[ask.key] for ask in asks}
+        if any((host_of[hosts] < 0).any() for hosts in start.values()):
+            raise InputError(
+                what="the fabric does not know a host of Slurm's",
+                where=fabric.name,
+                found=next(room.hosts[i] for hosts in start.values() for i in hosts if host_of[i] < 0),
+                fix="give the hosts of the fabric file the names Slurm has for them",
+            )
+        left = room.take([ask.taken(hosts, 0.0) for ask, hosts in others])
+        state = _state(fabric, host_of, left, usable)
+        jobs = tuple(_job(ask, room) for ask in asks)
+        problem = Problem(fabric, state, jobs)
+        slot = _Slots(fabric, host_of, state)
+        warm = Placement({_id(ask): slot.take(ask, room, start[ask.key]) for ask in asks})
+        result = self._solver.solve(problem, time_limit_s=left_s, seed=request.seed, warm_start=warm)
+        found = {ask.key: slot.hosts(result.placement.ranks[_id(ask)]) for ask in asks if _id(ask) in result.placement}
+        best = found if len(found) == len(asks) else dict(start)
+        figures: dict[str, Any] = {
+            "solver": result.solver,
+            "status": result.status,
+            "gap": round(result.gap, 6),
+            "solver_s": round(result.run_time_s, 3),
+            "worst_slowdown": round(float(result.score["worst_slowdown"]), 4),
+            "worst_link_load": round(float(result.score["worst_link_load_frac"]), 4),
+            "crossing_jobs": int(result.score["cross_leaf_jobs"]),
+        }
+        if best is not start and request.running:
+            beside = _beside_running(request, fabric, host_of, asks, others, start, best)
+            if beside is not None:
+                figures |= {"worst_slowdown_beside_running": round(beside[1], 4)}
+                if beside[1] > beside[0] + 1e-9:  # better alone, worse beside what runs: keep the start
+                    return dict(start), figures | {"kept": "start"}
+        return best, figures
+
+
+def _is_ideal(request: BatchRequest) -> bool:
+    """Whether no job of the start leaves its leaf: no solver can load the uplinks less."""
+    return all(len(np.unique(request.room.leaf[hosts])) == 1 for hosts in request.start.values())
+
+
+def _groups(request: BatchRequest) -> list[tuple[list[Ask], Bools]]:
+    """Group jobs by the hosts they may use: one problem a group, in the order of its most urgent job."""
+    groups: dict[bytes, tuple[list[Ask], Bools]] = {}
+    for ask in request.asks:
+        usable = ask.fits(request.room)
+        if ask.key in request.forbidden:
+            usable &= ~request.forbidden[ask.key]
+        groups.setdefault(usable.tobytes(), ([], usable))[0].append(ask)
+    return list(groups.values())
+
+
+def _id(ask: Ask) -> str:
+    return f"{ask.ref}@{ask.submit_s}"
+
+
+def _gpus(ask: Ask, room: Room) -> int:
+    """Accelerators a node that the plan reserves: those asked for, or the whole node."""
+    if ask.gpus and not ask.whole_nodes:
+        return ask.gpus
+    return max(1, int(room.gpus[ask.candidates].min()) if ask.candidates.any() else 1)
+
+
+def _job(ask: Ask, room: Room) -> Job:
+    gpus = _gpus(ask, room)
+    intent = ask.intent
+    pattern = "all-to-all" if intent.pattern == "all-to-all" or intent.ep > gpus else "all-reduce"
+    base = len(room.block_sizes) > 0 and not ask.segment_nodes
+    most = -(-ask.num_nodes // room.block_sizes[0]) if base else None
+    if ask.max_leaves:
+        most = min(most or ask.max_leaves, ask.max_leaves)
+    return Job(
+        id=_id(ask),
+        accelerators=ask.num_nodes * gpus,
+        accelerators_per_host=gpus,
+        tenant=str(ask.user_id),
+        exclusive=ask.whole_nodes or not ask.gpus,
+        max_leaf_groups=most,
+        traffic=Demand(DEFAULT_STEP_BYTES, pattern),  # type: ignore[arg-type]
+    )
+
+
+def _state(fabric: Fabric, host_of: Ints, room: Room, usable: Bools) -> ClusterState:
+    """Mark as free what is: the last `gpus_free` accelerators of each usable host."""
+    availability = np.full(fabric.num_accelerators, Availability.RESERVED, np.uint8)
+    start = fabric.host_accelerator_start
+    for i in np.flatnonzero(usable & (host_of >= 0)):
+        first, last = int(start[host_of[i]]), int(start[host_of[i] + 1])
+        free = min(int(room.gpus_free[i]) if room.gpus[i] else last - first, last - first)
+        availability[first:last] = Availability.TAKEN
+        availability[last - free : last] = Availability.FREE
+    return ClusterState(availability)
+
+
+class _Slots:
+    """Hands out accelerators of hosts for a warm start, and reads hosts off an answer."""
+
+    def __init__(self, fabric: Fabric, host_of: Ints, state: ClusterState) -> None:
+        self._fabric, self._host_of = fabric, host_of
+        self._free = state.free.copy()
+        self._room_number = np.full(fabric.num_hosts, -1, np.int64)
+        known = host_of >= 0
+        self._room_number[host_of[known]] = np.flatnonzero(known)
+
+    def take(self, ask: Ask, room: Room, hosts: Ints) -> Ints:
+        ranks = []
+        for host in hosts:
+            accelerators = self._fabric.host_accelerators(int(self._host_of[host]))
+            chosen = accelerators[self._free[accelerators]][: _gpus(ask, room)]
+            self._free[chosen] = False
+            ranks.append(chosen)
+        return np.concatenate(ranks).astype(np.int64)
+
+    def hosts(self, ranks: Ints) -> Ints:
+        """Return the hosts of an answer, by the order of its ranks."""
+        numbers = self._room_number[self._fabric.accelerator_host[ranks]]
+        _, first = np.unique(numbers, return_index=True)
+        ordered: Ints = numbers[np.sort(first)]
+        return ordered
+
+
+def _beside_running(
+    request: BatchRequest,
+    fabric: Fabric,
+    host_of: Ints,
+    asks: Sequence[Ask],
+    others: Sequence[tuple[Ask, Ints]],
+    start: Mapping[Key, Ints],
+    best: Mapping[Key, Ints],
+) -> tuple[float, float] | None:
+    """Return the worst slow-down beside the rings of running jobs, of the start and of the answer."""
+    fixed = [(f"running-{ref}", hosts, gpus) for ref, hosts, gpus in request.running]
+    fixed += [(_id(ask), hosts, ask.gpus) for ask, hosts in others]
+    worst = []
+    try:
+        for placed in (start, best):
+            every = fixed + [(_id(ask), placed[ask.key], ask.gpus) for ask in asks]
+            worst.append(_worst_slowdown(fabric, host_of, every, request.seed))
+    except ScaleplanError:
+        return None
+    return worst[0], worst[1]
+
+
+def _worst_slowdown(fabric: Fabric, host_of: Ints, every: Sequence[tuple[str, Ints, int]], seed: int) -> float:
+    used = np.zeros(fabric.num_hosts, np.int64)
+    jobs, ranks = [], {}
+    for job_id, hosts, gpus in every:
+        chosen = []
+        for host in host_of[hosts[host_of[hosts] >= 0]]:
+            accelerators = fabric.host_accelerators(int(host))
+            first = int(used[host])
+            chosen.append(accelerators[first : first + max(1, gpus)])
+            used[host] += max(1, gpus)
+        flat = np.concatenate([*chosen, np.empty(0, np.int64)])
+        if len(chosen) > 1 and len(flat) == len(chosen) * max(1, gpus):
+            jobs.append(Job(id=job_id, accelerators=len(flat), traffic=Demand(DEFAULT_STEP_BYTES)))
+            ranks[job_id] = flat
+    problem = Problem(fabric, ClusterState.empty(fabric), tuple(jobs))
+    return float(evaluate(problem, Placement(ranks), seed=seed)["worst_slowdown"])
