@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli import collective, demo, doctor, fabric, place, report, schema, validate
+from planner.cli import collective, demo, doctor, fabric, place, report, schema, slurm, validate
 from topologies.errors import ScaleplanError
 
 __all__ = ["app", "main"]
@@ -32,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(fabric.app, name="fabric")
+app.add_typer(slurm.app, name="slurm")
 for module in (place, collective, report, schema, validate, demo, doctor):
     module.register(app)
 

@@ -27,6 +27,7 @@ from planner.slurm.log import JsonLog
 from planner.slurm.metrics import Metrics
 from planner.slurm.observe import Observer
 from planner.slurm.reader import SnapshotReader
+from planner.slurm.savings import summary
 from planner.slurm.settings import SlurmSettings
 from planner.slurm.updates import PARKED, RELEASED, merge_mark, send_updates, update_line
 from topologies.errors import OutputError, ScaleplanError
@@ -37,10 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["Daemon"]
 
 HEARTBEAT_EVERY_S = 1.0
-LOOK_EVERY_S = 0.1
+LOOK_EVERY_S = 0.05
+LEAST_REST_S = 0.1  # between two cycles in a burst of submissions
 MAX_FAILURES = 2  # after so many failed cycles in a row nothing is parked until one succeeds
 KEEP_JOURNAL_S = 31 * 86400.0
 HOUSEKEEPING_EVERY_S = 3600.0
+REPORT_EVERY_S = 86400.0
 
 
 class Daemon:
@@ -84,6 +87,8 @@ class Daemon:
         self._failures = 0
         self._degraded = False
         self._beat_at = self._housekept_at = float("-inf")
+        self._beat_stamp: tuple[int, int] | None = None
+        self._reported_at = time.monotonic()
         self._wake_seen = self._wake_stamp()
         self._last: dict[str, Any] = {}
         self._make_folders()
@@ -152,8 +157,12 @@ class Daemon:
         self.log.write("stop")
 
     def _rest(self, until: float) -> None:
-        """Wait for the next cycle; a touched wake file or a word on the socket ends it early."""
+        """Wait for the next cycle; a touched wake file, a word on the socket or a new job ends it early."""
+        least = time.monotonic() + LEAST_REST_S
         while not self._stopping and not self._woken and time.monotonic() < until:
+            if time.monotonic() >= least and self._heartbeat_was_read():
+                self._beat_at = float("-inf")  # a new file: access times move only once for each time written
+                break
             self._beat()
             stamp = self._wake_stamp()
             if stamp != self._wake_seen:
@@ -161,6 +170,23 @@ class Daemon:
                 break
             time.sleep(max(0.0, min(LOOK_EVERY_S, until - time.monotonic())))
         self._woken = False
+
+    def _read_stamp(self) -> tuple[int, int] | None:
+        try:
+            status = self.settings.heartbeat_path.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_atime_ns
+
+    def _heartbeat_was_read(self) -> bool:
+        """Whether slurmctld's Lua has read the heartbeat since it was written, which it does for each new job.
+
+        Costs the controller nothing. Where the file system keeps no access times, the next poll finds the job.
+        """
+        stamp = self._read_stamp()
+        if stamp is None or self._beat_stamp is None or stamp == self._beat_stamp:
+            return False
+        return stamp[0] == self._beat_stamp[0]
 
     def _wake_stamp(self) -> int:
         try:
@@ -176,6 +202,7 @@ class Daemon:
         self._beat_at = now
         try:
             write_heartbeat(self.settings.heartbeat_path, mode=self.settings.mode, park_s=self.settings.park_s)
+            self._beat_stamp = self._read_stamp()
         except OSError as error:
             remove_heartbeat(self.settings.heartbeat_path)
             self.log.write("no heartbeat", error=error)
@@ -318,8 +345,9 @@ class Daemon:
         self.journal.forget_before(time.time() - KEEP_JOURNAL_S)
         if self.settings.host_file_dir is not None:
             remove_old_host_files(Path(self.settings.host_file_dir), before_s=time.time() - KEEP_JOURNAL_S)
-        if self.settings.mode == "observe":
-            self.log.write("daily report", **self._observer.summary(self.journal))
+        if self.settings.mode == "observe" and now - self._reported_at >= REPORT_EVERY_S:
+            self._reported_at = now
+            self.log.write("daily report", figures=summary(self.journal))
 
     def _answer(self, command: str) -> dict[str, Any]:
         """Answer the control socket; runs in its thread, so it only reads."""

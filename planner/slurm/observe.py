@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from planner.slurm.asks import AskMaker, Unplannable
 from planner.slurm.commands import SlurmCommands
 from planner.slurm.cycle import Snapshot
 from planner.slurm.hostlist import compress_hosts
-from planner.slurm.journal import Decision, Journal
+from planner.slurm.journal import Decision
 from planner.slurm.leaf_fit import fit
 from planner.slurm.load import leaf_loads
 from planner.slurm.read_jobs import read_details
@@ -94,24 +92,6 @@ class Observer:
         """Write the admin comments of what was looked at."""
         lines, self._marks = self._marks, []
         send_updates(self._commands, lines)
-
-    def summary(self, journal: Journal, *, days: float = 1.0) -> dict[str, Any]:
-        """Return what would have been saved in the last days."""
-        found = [d for d in journal.decisions(since_s=time.time() - days * 86400, limit=100_000) if d.action == "would"]
-        figures = [decision.figures or {} for decision in found]
-
-        def total(key: str) -> int:
-            return sum(int(one.get(key, 0)) for one in figures)
-
-        better = sum(int(one.get("leaves", 0)) < int(one.get("leaves_slurm", 0)) for one in figures)
-        return {
-            "jobs": len(found),
-            "jobs_on_fewer_leaves": better,
-            "leaves_planned": total("leaves"),
-            "leaves_slurm": total("leaves_slurm"),
-            "leaf_crossings_planned": total("uplinks"),
-            "leaf_crossings_slurm": total("uplinks_slurm"),
-        }
 
 
 def _give_back(room: Room, ask: Ask, hosts: Ints) -> Room:

@@ -124,7 +124,9 @@ class EmulatedCluster:
     lua: str | None = None
     extra: str = ""
     partitions: str = ""
-    scheduler_parameters: str = "bf_interval=5,sched_interval=5,sched_min_interval=10000,default_queue_depth=2000"
+    scheduler_parameters: str = (
+        "bf_interval=5,sched_interval=5,sched_min_interval=10000,default_queue_depth=2000,batch_sched_delay=1"
+    )
     root: Path = field(init=False)
     env: dict[str, str] = field(init=False)
 

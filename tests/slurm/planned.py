@@ -19,6 +19,8 @@ from tests.slurm.emulator import EmulatedCluster, wait_for
 
 LUA_MODULE = Path(__file__).parents[2] / "planner/slurm/files/scaleplan_submit.lua"
 
+SCALEPLAN = [sys.executable, "-c", "from planner.cli.main import main; main()", "slurm"]
+
 _JOB_SUBMIT = """\
 function slurm_job_submit(job_desc, part_list, submit_uid)
    return slurm.SUCCESS
@@ -86,7 +88,7 @@ class PlannedCluster(EmulatedCluster):
         """Start the daemon, and wait for its first heartbeat."""
         with self.log_path.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [sys.executable, "-c", "from planner.cli.slurm import app; app()", "serve", "-c", self.configuration()],
+                [*SCALEPLAN, "serve", "-c", str(self.configuration())],
                 env=self.env | {"PATH": self.env["PATH"]},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -99,6 +101,10 @@ class PlannedCluster(EmulatedCluster):
                 lambda: self.beats_since(began), timeout_s=30, what=f"a heartbeat\n{self.log_path.read_text()[-2000:]}"
             )
         return self.daemon
+
+    def scaleplan(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run ``scaleplan slurm`` as an operator would, with this cluster's configuration."""
+        return self.run(*SCALEPLAN, *argv, check=check)
 
     def beats_since(self, at_s: float) -> bool:
         """Whether the heartbeat was written after a time."""
