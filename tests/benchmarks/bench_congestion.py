@@ -53,6 +53,12 @@ def _ring_incidence(fabric: Fabric, flows: JobFlows) -> Incidence:
     return Incidence(start, routed.link, times, fabric.num_links)
 
 
+def _route(fabric: Fabric, flows: JobFlows) -> None:
+    """Hash the flows that leave the hosts: what comes before a score where link numbers are not known yet."""
+    out = np.flatnonzero(flows.source_node >= fabric.num_accelerators)
+    router_for(fabric).route(flows.source_node[out], flows.target_node[out], Ecmp())
+
+
 def bench(table: Table) -> None:
     for size, (bottleneck, max_min, closed, candidate) in _TARGETS.items():
         fabric = load_fabric(f"hgx-h100-{size}")
@@ -85,6 +91,8 @@ def bench(table: Table) -> None:
         places = np.array([rng.choice(fabric.num_hosts, _CANDIDATE_HOSTS, replace=False) for _ in range(_CANDIDATES)])
         judged = timed(lambda: symmetry.candidate_rates(use, places), repeat=9)  # noqa: B023
         table.add(f"one candidate of 64 hosts, {name}", judged.median_s / _CANDIDATES, at_most=candidate)
+        routed = timed(lambda: _route(fabric, flows), repeat=5)  # noqa: B023
+        table.add(f"routing by hash alone, not part of the scores above, {name}", routed.median_s)
         for routing in (Spray(), Ecmp()):
             whole = timed(lambda: score_flows(fabric, flows, routing), repeat=3)  # noqa: B023
             table.add(f"whole report, {routing.name}, {name}", whole.median_s)
