@@ -119,3 +119,16 @@ def test_near_the_best_there_is(faults: list[tuple[int, float]], data: st.DataOb
     best = best_possible(fabric, source, target)
     assert fullest(fabric, flows) <= best * 1.05 + 1e-9
     assert fullest(fabric, flows) >= best * (1 - 1e-6)
+
+
+def test_flows_with_a_choice_make_room_for_those_without() -> None:
+    # leaf0 to leaf2 has only sp1 left; leaf0 to leaf1 then takes sp0, though for itself an even split would do
+    whole = leaf_spine(leaves=3, spines=2, hosts=1)
+    cable = next(i for i in range(whole.num_links) if whole.link_name(i) == "leaf2 → sp0")
+    fabric = whole.without(links=[cable])
+    flows = router_for(fabric).route(
+        nodes(fabric, "h0/nic0", "h0/nic0"), nodes(fabric, "h1/nic0", "h2/nic0"), Adaptive()
+    )
+    share = dict(zip((fabric.link_name(int(link)) for link in flows.links_of(0)), flows.share_frac, strict=False))
+    assert share["leaf0 → sp0"] == pytest.approx(1.0, abs=0.02)
+    assert fullest(fabric, flows) == pytest.approx(0.1, rel=0.02)
