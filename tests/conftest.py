@@ -54,6 +54,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if suite and not suite.marker and suite.folder in _OBSTACLES else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out marked tests whose needs are not met; keep the tests of a serial suite in one worker."""
     for item in items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -215,3 +216,19 @@ class TestSuites:
             ("tests/a", False),
             ("tests/b", True),
         ]
+
+
+def test_xdist_keeps_a_group_in_one_worker(tmp_path: Path) -> None:
+    (tmp_path / "test_group.py").write_text(
+        "import os, pathlib, pytest\n"
+        "pytestmark = pytest.mark.xdist_group('one')\n"
+        "@pytest.mark.parametrize('i', range(8))\n"
+        "def test_worker(i):\n"
+        "    pathlib.Path('workers').open('a').write(os.environ['PYTEST_XDIST_WORKER'] + '\\n')\n"
+    )
+    argv = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "."]
+    ended = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    workers = (tmp_path / "workers").read_text().split()
+    assert len(workers) == 8
+    assert len(set(workers)) == 1
