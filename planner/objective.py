@@ -8,7 +8,17 @@ from typing import Literal
 
 __all__ = ["LEVELS", "Level", "LevelName", "Objective"]
 
-LevelName = Literal["placed_weight", "worst_slowdown", "excess_slowdown", "opened_leaf_groups", "moves"]
+LevelName = Literal[
+    "placed_weight",
+    "missed_deadlines",
+    "worst_slowdown",
+    "excess_slowdown",
+    "unpreferred_accelerators",
+    "opened_leaf_groups",
+    "stranded_accelerators",
+    "max_group_spread",
+    "moves",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +47,16 @@ LEVELS: Mapping[LevelName, Level] = {
     level.name: level
     for level in (
         Level("placed_weight", 1, float("inf"), "priority-weighted accelerators placed"),
+        Level("missed_deadlines", -1, 0.0, "jobs that end after their deadline, slowed down as in the expected view"),
         Level("worst_slowdown", -1, 1.0, "communication time of the worst job beside the others, over alone"),
         Level("excess_slowdown", -1, 0.0, "sum over jobs of slow-down − 1"),
+        Level("unpreferred_accelerators", -1, 0.0, "accelerators of a kind that their job accepts and does not prefer"),
         Level("opened_leaf_groups", -1, 0.0, "leaf groups that were wholly free and now are not"),
-        Level("moves", -1, 0.0, "accelerators of running jobs that move"),
+        Level(
+            "stranded_accelerators", -1, 0.0, "free accelerators too few on their host for what is expected, on average"
+        ),
+        Level("max_group_spread", -1, 0.0, "most pods that a data-parallel or pipeline group lies in, both halved"),
+        Level("moves", -1, 0.0, "accelerators of running jobs that move, each at its job's cost of a move"),
     )
 }
 
@@ -59,9 +75,12 @@ class Objective:
 
     levels: tuple[LevelName, ...] = (
         "placed_weight",
+        "missed_deadlines",
         "worst_slowdown",
         "excess_slowdown",
+        "unpreferred_accelerators",
         "opened_leaf_groups",
+        "stranded_accelerators",
         "moves",
     )
     weights: Mapping[LevelName, float] | None = None

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from planner.problem import Problem
-from planner.state import Availability
 from topologies.errors import InputError
 from topologies.fabric import Int64s
+
+if TYPE_CHECKING:
+    from planner.problem import Problem
 
 __all__ = ["Placement"]
 
@@ -23,17 +24,21 @@ class Placement:
 
     Rank ``r`` of a job runs on ``ranks[job_id][r]``. Rank order is part of the answer: neighbouring ranks are
     neighbours in a ring.
+
+    Attributes
+    ----------
+    ranks
+        What each job runs on.
+    spares
+        Accelerators held idle for a job that asks for spare hosts.
     """
 
     ranks: Mapping[str, Int64s] = field(default_factory=dict)
+    spares: Mapping[str, Int64s] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        frozen: dict[str, Int64s] = {}
-        for job_id, accelerators in self.ranks.items():
-            array = np.array(accelerators, np.int64)
-            array.setflags(write=False)
-            frozen[job_id] = array
-        object.__setattr__(self, "ranks", MappingProxyType(frozen))
+        object.__setattr__(self, "ranks", _frozen(self.ranks))
+        object.__setattr__(self, "spares", _frozen({job_id: a for job_id, a in self.spares.items() if len(a)}))
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -47,33 +52,31 @@ class Placement:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Placement):
             return NotImplemented
-        return self.ranks.keys() == other.ranks.keys() and all(
-            np.array_equal(a, other.ranks[job_id]) for job_id, a in self.ranks.items()
+        return all(
+            mine.keys() == theirs.keys() and all(np.array_equal(a, theirs[job_id]) for job_id, a in mine.items())
+            for mine, theirs in ((self.ranks, other.ranks), (self.spares, other.spares))
         )
 
     __hash__ = None  # type: ignore[assignment]
 
     @property
     def used(self) -> Int64s:
-        """All accelerators in use, in no order."""
-        return np.concatenate([*self.ranks.values(), np.empty(0, np.int64)])
+        """All accelerators in use or held as spares, in no order."""
+        return np.concatenate([*self.ranks.values(), *self.spares.values(), np.empty(0, np.int64)])
+
+    def only(self, job_ids: Iterator[str] | set[str]) -> Placement:
+        """Return the placement of some jobs only."""
+        chosen = set(job_ids)
+        return Placement(
+            {job_id: a for job_id, a in self.ranks.items() if job_id in chosen},
+            {job_id: a for job_id, a in self.spares.items() if job_id in chosen},
+        )
 
     def faults(self, problem: Problem) -> list[str]:
         """Return every way in which this is no answer to the problem, in words; empty if it is one."""
-        fabric, faults = problem.fabric, []
-        used = self.used
-        if len(used) and (used.min() < 0 or used.max() >= fabric.num_accelerators):
-            return [f"accelerator number {int(used.max())} of {fabric.num_accelerators}"]
-        times_used = np.bincount(used, minlength=fabric.num_accelerators)
-        for accelerator in np.flatnonzero(times_used > 1)[:3]:
-            faults.append(f"accelerator {fabric.node_names[accelerator]!r} is used {times_used[accelerator]} times")
-        host_jobs = _jobs_by_host(problem, self)
-        for job_id, accelerators in self.ranks.items():
-            if job_id not in problem.job_idx:
-                faults.append(f"job {job_id!r} is not in the problem")
-                continue
-            faults += _job_faults(problem, problem.job_idx[job_id], accelerators, host_jobs)
-        return faults
+        from planner.faults import placement_faults
+
+        return placement_faults(problem, self)
 
     def check(self, problem: Problem) -> None:
         """Refuse a placement that is no answer to the problem.
@@ -91,40 +94,10 @@ class Placement:
             )
 
 
-def _jobs_by_host(problem: Problem, placement: Placement) -> npt.NDArray[np.int64]:
-    """Return how many jobs run on each host, those already there counted as one each, ``(num_hosts,)``."""
-    fabric = problem.fabric
-    taken = problem.state.availability == Availability.TAKEN
-    count = (np.bincount(fabric.accelerator_host[taken], minlength=fabric.num_hosts) > 0).astype(np.int64)
-    for accelerators in placement.ranks.values():
-        count[np.unique(fabric.accelerator_host[accelerators])] += 1
-    return count
-
-
-def _job_faults(problem: Problem, job_idx: int, accelerators: Int64s, host_jobs: npt.NDArray[np.int64]) -> list[str]:
-    """Return what is wrong with one job's accelerators, in words."""
-    job, fabric, state = problem.jobs[job_idx], problem.fabric, problem.state
-    who, faults = f"job {job.id!r}", []
-    if len(accelerators) != job.accelerators:
-        faults.append(f"{who} has {len(accelerators)} accelerators and asks for {job.accelerators}")
-    busy = accelerators[~state.free[accelerators]]
-    if len(busy):
-        what = Availability(state.availability[busy[0]]).name.lower()
-        faults.append(f"{who} uses accelerator {fabric.node_names[busy[0]]!r}, which is {what}")
-    if not problem.accepts(job)[accelerators].all():
-        faults.append(f"{who} does not accept the kind or memory of an accelerator it uses")
-    hosts, per_host = np.unique(fabric.accelerator_host[accelerators], return_counts=True)
-    if job.accelerators_per_host is not None and (per_host != job.accelerators_per_host).any():
-        faults.append(f"{who} wants {job.accelerators_per_host} accelerators a host")
-    if job.same_domain and len(np.unique(fabric.accelerator_domain[accelerators])) > 1:
-        faults.append(f"{who} wants one scale-up domain")
-    if job.exclusive and (host_jobs[hosts] > 1).any():
-        faults.append(f"{who} wants its hosts to itself")
-    for limit, groups, what in (
-        (job.max_leaf_groups, fabric.host_leaf_group, "leaf groups"),
-        (job.max_pods, fabric.host_pod, "pods"),
-    ):
-        spread = len(np.unique(groups[hosts]))
-        if limit is not None and spread > limit:
-            faults.append(f"{who} is spread over {spread} {what} and allows {limit}")
-    return faults
+def _frozen(lists: Mapping[str, Int64s]) -> Mapping[str, Int64s]:
+    frozen: dict[str, Int64s] = {}
+    for job_id, accelerators in lists.items():
+        array = np.array(accelerators, np.int64)
+        array.setflags(write=False)
+        frozen[job_id] = array
+    return MappingProxyType(frozen)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Callable, Iterable, Sequence
 
 from planner.evaluate import evaluate
 from planner.job import Job
@@ -28,7 +26,10 @@ __all__ = [
     "RandomSolver",
     "SlurmTreeSolver",
     "check_call",
+    "in_order",
+    "merged",
     "place_in_order",
+    "start_of",
     "trivial_bound",
 ]
 
@@ -57,17 +58,34 @@ def trivial_bound(problem: Problem) -> dict[str, float]:
 
 def place_in_order(
     inventory: Inventory, jobs: Sequence[Job], policy: Policy, *, until_s: float = float("inf")
-) -> tuple[dict[str, Int64s], list[Job]]:
+) -> tuple[Placement, list[Job]]:
     """Place jobs one after the other; return what was placed and which were not."""
     ranks: dict[str, Int64s] = {}
+    spares: dict[str, Int64s] = {}
     left_out = []
     for job in jobs:
         found = fit(inventory, job, policy) if time.monotonic() < until_s else None
         if found is None:
             left_out.append(job)
         else:
-            ranks[job.id] = inventory.take(job, found.hosts, found.counts)
-    return ranks, left_out
+            taken = inventory.take(job, found.hosts, found.counts, found.spare_hosts)
+            ranks[job.id], spares[job.id] = taken.ranks, taken.spares
+    return Placement(ranks, spares), left_out
+
+
+def start_of(problem: Problem, warm_start: Placement | None) -> Placement:
+    """Return what stands before anything is placed: the warm start, or the jobs that run already where they run."""
+    return warm_start if warm_start is not None else Placement(problem.running)
+
+
+def merged(one: Placement, other: Placement) -> Placement:
+    """Return two placements of different jobs as one."""
+    return Placement({**one.ranks, **other.ranks}, {**one.spares, **other.spares})
+
+
+def in_order(jobs: Iterable[Job]) -> list[Job]:
+    """Return jobs by falling priority, then by deadline, as they stand within both."""
+    return sorted(jobs, key=lambda job: (-job.priority, job.deadline_s or float("inf")))
 
 
 class GreedySolver:
@@ -88,16 +106,11 @@ class GreedySolver:
         """Return the greedy placement; a warm start is kept and added to. Raises as `planner.solver.Solver`."""
         check_call(problem, time_limit_s, warm_start)
         began = time.monotonic()
-        inventory = Inventory(problem)
-        kept = dict(warm_start.ranks) if warm_start is not None else {}
-        for job_id, accelerators in kept.items():
-            inventory.occupy(problem.jobs[problem.job_idx[job_id]], accelerators)
-        waiting = [job for job in problem.jobs if job.id not in kept]
-        order = np.argsort([-job.priority for job in waiting], kind="stable").tolist()
-        ranks, left_out = place_in_order(
-            inventory, [waiting[i] for i in order], self.policy(seed), until_s=began + time_limit_s
-        )
-        placement = Placement({**kept, **ranks})
+        kept = start_of(problem, warm_start)
+        inventory = Inventory(problem, kept)
+        waiting = in_order(job for job in problem.jobs if job.id not in kept)
+        placed, left_out = place_in_order(inventory, waiting, self.policy(seed), until_s=began + time_limit_s)
+        placement = merged(kept, placed)
         refusals: tuple[Refusal, ...] = tuple(refusal(inventory, job) for job in left_out)
         bound = trivial_bound(problem)
         score = evaluate(problem, placement, seed=seed)

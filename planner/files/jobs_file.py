@@ -59,6 +59,21 @@ class JobEntry(StrictModel):
     max_pods: int | None = Field(None, ge=1, description="spread over at most so many pods")
     traffic: TrafficEntry | None = Field(None, description="what it sends every step")
     compute_ms: float = Field(0.0, ge=0, description="time a step computes with the network silent")
+    preferred_kinds: list[str] = Field(default_factory=list, description="those of its kinds it should get if it can")
+    share: float = Field(1.0, gt=0, le=1, description="part of each accelerator it needs; memory_gib counts per part")
+    mig_profile: str = Field("", max_length=20, description="MIG profile on each accelerator, as in 3g.40gb")
+    domain_group: int = Field(1, ge=1, description="so many ranks in a row share one scale-up domain (TP, EP groups)")
+    pipeline: int = Field(1, ge=1, description="pipeline stages")
+    segment_hosts: int | None = Field(None, ge=1, description="a multiple of so many hosts in each leaf group")
+    anti_affinity: str = Field("", max_length=10_000, description="label: jobs of one label keep apart")
+    anti_affinity_reach: Literal["host", "leaf", "pod"] = Field("host", description="what such jobs never share")
+    isolation: Literal["host", "leaf", "pod"] | None = Field(None, description="no other tenant in these that it uses")
+    spare_hosts: int = Field(0, ge=0, description="idle hosts held in each leaf group, or pod, that it uses")
+    spare_reach: Literal["leaf", "pod"] = Field("leaf", description="failure domain that spare hosts are counted in")
+    movable: bool = Field(False, description="may move if it runs already")
+    move_cost: float = Field(1.0, ge=0, description="what a move costs for each of its accelerators")
+    duration_s: float | None = Field(None, gt=0, description="how long it runs with the network to itself")
+    deadline_s: float | None = Field(None, gt=0, description="when from now it must be done")
 
     def jobs(self) -> list[Job]:
         """Return the job, or the alike jobs, that this entry stands for."""
@@ -80,6 +95,21 @@ class JobEntry(StrictModel):
                 max_pods=self.max_pods,
                 traffic=demand,
                 compute_s=self.compute_ms * 1e-3,
+                preferred_kinds=tuple(self.preferred_kinds),
+                share_frac=self.share,
+                mig_profile=self.mig_profile,
+                domain_group=self.domain_group,
+                pipeline=self.pipeline,
+                segment_hosts=self.segment_hosts,
+                anti_affinity=self.anti_affinity,
+                anti_affinity_reach=self.anti_affinity_reach,
+                isolation=self.isolation,
+                spare_hosts=self.spare_hosts,
+                spare_reach=self.spare_reach,
+                movable=self.movable,
+                move_cost=self.move_cost,
+                duration_s=self.duration_s,
+                deadline_s=self.deadline_s,
             )
             for job_id in ids
         ]

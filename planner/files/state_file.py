@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from planner.state import Availability, ClusterState
@@ -25,6 +26,12 @@ class StateFile(StrictModel):
     drained: list[str] = Field(default_factory=list, description="hosts being emptied")
     broken: list[str] = Field(default_factory=list, description="hosts that do not work")
     reserved: list[str] = Field(default_factory=list, description="hosts kept for somebody")
+    shared: dict[str, float] = Field(
+        default_factory=dict, description="hosts → part of every free accelerator there that others share already"
+    )
+    degraded_links: dict[str, float] = Field(
+        default_factory=dict, description="'node -> node' → what is left of the rate of every cable between them"
+    )
     taken: dict[str, int] = Field(default_factory=dict, description="hosts → accelerators in use on each")
 
 
@@ -53,6 +60,29 @@ def load_state(path: str | os.PathLike[str], fabric: Fabric) -> ClusterState:
             for i, name in enumerate(getattr(parsed, word)):
                 key = (word, i)
                 state = state.with_hosts(fabric, expand_names(name), availability)
+        for name, used in parsed.shared.items():
+            key = ("shared", name)
+            for host in expand_names(name):
+                accelerators = fabric.host_accelerators(fabric.host_idx(host))
+                state = state.with_used(accelerators[state.free[accelerators]], used)
+        for ends, left in parsed.degraded_links.items():
+            key = ("degraded_links", ends)
+            state = state.with_degraded(_cables(fabric, ends), left)
     except (InputError, RuleError) as error:
         raise document.error(key, what=error.what, found=error.found, allowed=error.allowed, fix=error.fix) from None
     return state
+
+
+def _cables(fabric: Fabric, ends: str) -> list[int]:
+    """Return one directed link of each cable between two nodes, named as in ``leaf-001 -> spine-002``."""
+    one, arrow, other = ends.partition("->")
+    if not arrow:
+        raise InputError(
+            what="a link is named by its two ends", found=repr(ends), allowed="as in leaf-001 -> spine-002"
+        )
+    first, second = fabric.node_idx(one.strip()), fabric.node_idx(other.strip())
+    links = np.flatnonzero((fabric.link_source == first) & (fabric.link_target == second))
+    if not len(links):
+        raise InputError(what="no cable between these two", where=fabric.name, found=repr(ends))
+    found: list[int] = links.tolist()
+    return found

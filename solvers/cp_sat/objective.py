@@ -11,7 +11,7 @@ from solvers.cp_sat.constraints import Constraints
 from solvers.cp_sat.variables import Variables
 from topologies.fabric import Fabric, Float64s, LinkKind, NodeKind
 
-__all__ = ["WEIGHT_SCALE", "placed_weight", "spread_penalty", "uplink_rings"]
+__all__ = ["WEIGHT_SCALE", "move_cost", "placed_weight", "spread_penalty", "uplink_rings"]
 
 WEIGHT_SCALE = 1000  # CP-SAT counts in whole numbers: priorities are kept to a thousandth
 _OVERFLOW_COST = 20  # an uplink bundle with one ring too many counts as much as that many further leaf groups
@@ -22,6 +22,14 @@ def placed_weight(variables: Variables, asked: list[Request]) -> Any:
     return sum(
         round(request.job.weight * WEIGHT_SCALE) * placed
         for request, placed in zip(asked, variables.placed, strict=True)
+    )
+
+
+def move_cost(variables: Variables, asked: list[Request]) -> Any:
+    """Return Σ cost of the running jobs that move, in units of 1 / WEIGHT_SCALE."""
+    return sum(
+        round(asked[r].job.move_cost * asked[r].job.accelerators * WEIGHT_SCALE) * stay.moves
+        for r, stay in variables.stays.items()
     )
 
 
@@ -84,6 +92,7 @@ def spread_penalty(constraints: Constraints, asked: list[Request], classes: Host
                 crosses = model.new_bool_var(f"crosses[{r},{g}]")
                 model.add(crosses >= variable + spans - 1)
                 crossing.setdefault(g, []).append(crosses)
+    penalty += list(variables.loose.values())
     for g, crosses in crossing.items():
         left = max(0, int(np.floor(rings_left[g])))
         if len(crosses) > left:

@@ -1,0 +1,157 @@
+"""One run of ``cp-sat``: the best placement so far, the bounds so far, and the clock."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from planner.evaluate import evaluate
+from planner.job import Job
+from planner.placement import Placement
+from planner.problem import Problem
+from planner.result import Result
+from planner.score import Score
+from planner.solver import Progress, ProgressListener
+from solvers.cp_sat.bound import counting_bound
+from solvers.greedy import trivial_bound
+from solvers.inventory import Inventory
+from solvers.reasons import refusal
+
+__all__ = ["Search"]
+
+_PROVEN = 1e-9
+
+
+class Search:
+    """What all phases of a run share.
+
+    Parameters
+    ----------
+    problem, seed, listener
+        As given to `planner.solver.Solver.solve`.
+    time_limit_s
+        From now.
+    solver
+        Name that the result bears.
+
+    Attributes
+    ----------
+    best, score
+        The best placement so far, and its score once it is asked for.
+    bounds
+        For each level the best value that no placement can beat.
+    rng
+        Random numbers of this run.
+    """
+
+    def __init__(
+        self, problem: Problem, time_limit_s: float, seed: int, listener: ProgressListener | None, *, solver: str
+    ) -> None:
+        self.problem, self.seed, self.listener, self.solver = problem, seed, listener, solver
+        self.began = time.monotonic()
+        self.until = self.began + time_limit_s
+        self.best: Placement | None = None
+        self._score: Score | None = None
+        self.bounds = trivial_bound(problem)
+        self.bound = counting_bound(problem)
+        self.rng = np.random.default_rng(seed)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left."""
+        return self.until - time.monotonic()
+
+    @property
+    def placement(self) -> Placement:
+        """The best placement.
+
+        Raises
+        ------
+        RuntimeError
+            If there is none yet.
+        """
+        if self.best is None:
+            msg = "no placement yet"
+            raise RuntimeError(msg)
+        return self.best
+
+    @property
+    def score(self) -> Score:
+        """What `evaluate` says of the best placement."""
+        if self._score is None:
+            self._score = evaluate(self.problem, self.placement, seed=self.seed)
+        return self._score
+
+    @property
+    def weight(self) -> float:
+        """Weight that the best placement holds."""
+        return self.weight_of(self.placement)
+
+    def weight_of(self, placement: Placement) -> float:
+        """Return what a placement's jobs are worth."""
+        return float(sum(job.weight for job in self.problem.jobs if job.id in placement))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more weight can be placed."""
+        return self.weight >= self.bound - _PROVEN * max(1.0, abs(self.bound))
+
+    @property
+    def left_out(self) -> list[Job]:
+        """Jobs that the best placement does not hold."""
+        return [job for job in self.problem.jobs if job.id not in self.placement]
+
+    def lower_bound(self, bound: float, phase: str) -> None:
+        """Take note that no placement holds more weight than `bound`."""
+        if bound < self.bound - _PROVEN:
+            self.bound = bound
+            self.tell(phase)
+
+    def offer_weight(self, placement: Placement, phase: str) -> bool:
+        """Keep a placement if it holds more weight; tell whether it does."""
+        if self.best is not None and self.weight_of(placement) <= self.weight + _PROVEN:
+            return False
+        self.best, self._score = placement, None
+        self.tell(phase)
+        return True
+
+    def offer(self, placement: Placement, phase: str) -> bool:
+        """Keep a placement if `evaluate` says that it is better; tell whether it is."""
+        if self.best is not None and self.weight_of(placement) < self.weight - _PROVEN:
+            return False
+        score = evaluate(self.problem, placement, seed=self.seed)
+        if self.best is not None and rank(score) <= rank(self.score):
+            return False
+        self.best, self._score = placement, score
+        self.tell(phase)
+        return True
+
+    def tell(self, phase: str) -> None:
+        """Tell the listener where the run stands."""
+        if self.listener is not None and self.best is not None:
+            self.listener(Progress(time.monotonic() - self.began, self.weight, max(self.bound, self.weight), phase))
+
+    def result(self) -> Result:
+        """Return the answer with reasons for what is left out."""
+        bounds = dict(self.bounds)
+        if "placed_weight" in bounds:
+            bounds["placed_weight"] = max(self.bound, self.score["placed_weight"])
+        inventory = Inventory(self.problem, self.placement)
+        return Result(
+            status="optimal" if self.is_full and self.problem.objective.weights is None else "feasible",
+            placement=self.placement,
+            score=self.score,
+            objective=self.problem.objective,
+            bound=bounds,
+            refusals=tuple(refusal(inventory, job) for job in self.left_out),
+            run_time_s=time.monotonic() - self.began,
+            seed=self.seed,
+            solver=self.solver,
+            fabric_fingerprint=self.problem.fabric.fingerprint,
+        )
+
+
+def rank(score: Score) -> tuple[float, ...]:
+    """Return what scores are compared by: the objective, then jobs spread over leaf groups."""
+    return (*score.key, -score["cross_leaf_jobs"])
