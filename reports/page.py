@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from planner.report import Provenance
+from reports.palette import INKS, JOBS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Block", "Table", "render_page", "script_json"]
+__all__ = ["Block", "Table", "Tile", "render_page", "script_json"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; cells are text or numbers, whatever they hold is shown as text."""
+    """A table; cells are text or numbers, whatever they hold is shown as text.
+
+    Attributes
+    ----------
+    first_is_answer
+        True if the first row is the answer that the others stand beside.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     caption: str = ""
+    first_is_answer: bool = False
+
+    def is_number(self, column: int) -> bool:
+        """Return whether a column is set to the right: it starts with a number or a short text that begins with one."""
+        value = self.rows[0][column] if self.rows else ""
+        if isinstance(value, str):
+            return len(value) < 12 and (value[:1].isdigit() or value == "–")
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure that a reader should take along."""
+
+    label: str
+    value: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,10 +54,12 @@ class Block:
 
     Attributes
     ----------
-    id, title, lead
-        Anchor, heading, and a sentence below it.
+    id, title, lead, short
+        Anchor, heading, a sentence below it, and the heading's short form for the contents.
     figure
         The picture, if there is one; `alt` says in words what it shows.
+    explorer, explorer_views
+        Data of `reports.explorer`, and the names of the placements in it.
     table
         The figures; folded away below a picture.
     """
@@ -45,6 +71,9 @@ class Block:
     alt: str = ""
     table: Table | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    explorer: str = ""
+    explorer_views: Sequence[str] = ()
+    short: str = ""
 
 
 def script_json(value: str) -> str:
@@ -60,12 +89,29 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.4g}"
     return str(value)
 
 
-def render_page(title: str, answer: Sequence[str], blocks: Sequence[Block], provenance: Provenance) -> str:
-    """Return the page: the answer first, then the blocks, then how it was made."""
+def render_page(
+    title: str,
+    answer: Sequence[str],
+    blocks: Sequence[Block],
+    provenance: Provenance,
+    *,
+    eyebrow: str = "",
+    tiles: Sequence[Tile] = (),
+    made: Mapping[str, str] | None = None,
+) -> str:
+    """Return the page: the answer first, then the blocks, then how it was made.
+
+    Parameters
+    ----------
+    eyebrow
+        A word above the title: what kind of page this is.
+    made
+        Further facts on how it was made, beside the provenance.
+    """
     import jinja2
     from plotly.offline import get_plotlyjs
 
@@ -73,15 +119,21 @@ def render_page(title: str, answer: Sequence[str], blocks: Sequence[Block], prov
         loader=jinja2.PackageLoader("reports", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["cell"] = _cell
+    environment.filters["script_json"] = script_json
     has_figures = any(block.figure is not None for block in blocks)
-    return environment.get_template("page.html").render(
+    page: str = environment.get_template("page.html").render(
         title=title,
+        eyebrow=eyebrow,
         answer=answer,
+        tiles=tiles,
         blocks=blocks,
         figures={block.id: _figure_json(block.figure) for block in blocks if block.figure is not None},
         provenance=provenance,
+        made=made or {},
+        palette=json.dumps({"jobs": JOBS, "inks": INKS}),
         plotly=get_plotlyjs() if has_figures else "",
     )
+    return page.lstrip()
 
 
 def _figure_json(figure: go.Figure) -> str:

@@ -6,15 +6,18 @@ Colours of jobs are Okabe and Ito's (Color Universal Design, 2008); heat runs th
 
 from __future__ import annotations
 
-__all__ = ["FREE", "HEAT", "JOBS", "UNAVAILABLE", "heat_step"]
+__all__ = ["FREE", "HEAT", "HEAT_EDGES", "HEAT_NAMES", "JOBS", "UNAVAILABLE", "heat_step"]
 
 JOBS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F", "#5B4B8A", "#2F6B4F", "#B04A5A")
+INKS = ("#FFFFFF",) + ("#101820",) * 5 + ("#FFFFFF",) * 4
+"""Text on each colour of `JOBS`, at 4.5 to 1 or more (WCAG 2.2, 1.4.3)."""
 FREE = "#DDE3EA"
 UNAVAILABLE = "#8A94A0"
-HEAT = ("#B9C6D8", "#7A93B8", "#C8B35A", "#E08A2C", "#C2321F")
-_HEAT_EDGES = (0.25, 0.5, 0.8, 1.0)
+HEAT = ("#C3CFDC", "#6F8FB8", "#C8A83A", "#D97A22", "#B3200F")
+HEAT_NAMES = ("up to 25 %", "up to 50 %", "up to 80 %", "up to 100 %", "above 100 %: fought over")
+HEAT_EDGES = (0.25, 0.5, 0.8, 1.0)
 
 
 def heat_step(load_frac: float) -> int:
     """Return the step of `HEAT` for a link's demand over its capacity; the last one is above 1: fought over."""
-    return sum(load_frac > edge + 1e-9 for edge in _HEAT_EDGES)
+    return sum(load_frac > edge + 1e-9 for edge in HEAT_EDGES)

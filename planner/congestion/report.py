@@ -111,6 +111,21 @@ class CongestionReport:
         row = np.searchsorted(self.incidence.row_start, entry, side="right") - 1
         return np.unique(row // self.num_phases)
 
+    def jobs_by_link(self, links: Int64s) -> list[Int64s]:
+        """Return for each link the jobs that load it, in order: `jobs_on` for many links at once."""
+        position, channel = self.channels.of_links(links)
+        by_channel = np.argsort(channel, kind="stable")
+        sorted_channel = channel[by_channel]
+        first = np.searchsorted(sorted_channel, self.incidence.link, side="left")
+        count = np.searchsorted(sorted_channel, self.incidence.link, side="right") - first
+        row = np.repeat(np.arange(self.incidence.num_rows), np.diff(self.incidence.row_start))
+        entry = np.repeat(np.arange(count.size), count)
+        within = np.arange(entry.size) - np.repeat(np.cumsum(count) - count, count)
+        where = position[by_channel[first[entry] + within]]
+        pairs = np.unique(where * np.int64(max(self.num_jobs, 1)) + row[entry] // self.num_phases)
+        where, job = np.divmod(pairs, max(self.num_jobs, 1))
+        return np.split(job, np.searchsorted(where, np.arange(1, links.size)))
+
     def hottest_links(self, count: int = 10) -> Int64s:
         """Return the links with the largest demand, most first; at most `count`, none without load."""
         loaded = np.flatnonzero(self.link_demand_frac > 0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.congestion.report import CongestionReport
-from reports.palette import HEAT, heat_step
+from reports.palette import HEAT, HEAT_NAMES, heat_step
 from topologies.fabric import Fabric, Float64s, Int64s, LinkKind, NodeKind
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ __all__ = ["topology_figure"]
 
 _MOST_NODES = 420
 _MOST_EDGES = 6000
-_STEP_NAMES = ("up to 25 %", "up to 50 %", "up to 80 %", "up to 100 %", "above 100 %: fought over")
 _TIERS = {0: "hosts", 1: "leaf", 2: "spine", 3: "core"}
 
 
@@ -69,7 +68,7 @@ def topology_figure(fabric: Fabric, congestion: CongestionReport | None = None) 
             y=ys,
             mode="lines",
             line={"color": color, "width": 0.6 + 0.7 * step},
-            name=_STEP_NAMES[step],
+            name=HEAT_NAMES[step],
             hoverinfo="skip",
         )
     order = np.argsort(-drawing.demand_frac, kind="stable")[:400]

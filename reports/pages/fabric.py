@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from planner.report import FabricStudy
-from reports.figures.topology import topology_figure
-from reports.page import Block, Table, render_page
-from topologies.fabric import LinkKind
-from topologies.units import to_gbps
+from reports.explorer import explorer_json
+from reports.figures.tiers import TierLinks, tiers_of
+from reports.page import Block, Table, Tile, render_page
+from topologies.fabric import Fabric
 
 __all__ = ["FabricPage"]
-
-_TIERS = {1: "NIC to leaf", 2: "leaf to spine", 3: "spine to core"}
 
 
 class FabricPage:
@@ -20,26 +18,71 @@ class FabricPage:
 
     def render(self, study: FabricStudy) -> str:
         """Return the page."""
-        fabric = study.fabric
+        fabric, tiers = study.fabric, tiers_of(study.fabric)
         words = (
             f"{fabric.num_accelerators:,} accelerators on {fabric.num_hosts:,} hosts, in {fabric.num_domains:,} "
             f"scale-up domains, {fabric.num_leaf_groups:,} leaf groups and {fabric.num_pods:,} pods."
         )
-        rows = []
-        for tier in np.unique(fabric.link_tier[fabric.link_kind == LinkKind.SCALE_OUT]).tolist():
-            mask = (fabric.link_kind == LinkKind.SCALE_OUT) & (fabric.link_tier == tier)
-            total = float(fabric.link_capacity_bytes_per_s[mask].sum()) / 2
-            rows.append([_TIERS.get(tier, f"tier {tier}"), int(mask.sum()) // 2, to_gbps(total) / 1e3])
+        rows = [[t.name, len(t.links) // 2, t.low_gbps, t.high_gbps, t.total_gbps / 1e3] for t in tiers]
+        columns = ["tier", "cables", "slowest Gbit/s", "fastest Gbit/s", "total Tbit/s each way"]
         blocks = [
+            Block("tiers", "Cables by tier", "Each cable once; rates in one direction.", table=Table(columns, rows)),
             Block(
                 "fabric",
                 "The fabric by tiers",
                 fabric.description,
-                topology_figure(fabric),
-                f"Drawing of {fabric.name} by tiers.",
-                Table(["cables", "count", "total Tbit/s each way"], rows),
-            )
+                explorer=explorer_json(fabric),
+                short="Fabric",
+            ),
+            Block("bill", "Bill of parts", _BILL, table=_bill(fabric)),
         ]
         if fabric.assumptions:
             blocks.append(Block("assumed", "What was assumed", "Not in the sources.", notes=fabric.assumptions))
-        return render_page(study.title, [words], blocks, study.provenance)
+        made = {"fabric": f"{fabric.name}, sha256 {fabric.fingerprint}"}
+        return render_page(
+            study.title,
+            [words, *([fabric.description] if fabric.description else [])],
+            blocks,
+            study.provenance,
+            eyebrow="Fabric report",
+            tiles=_tiles(fabric, tiers),
+            made=made,
+        )
+
+
+_BILL = (
+    "Nodes of the graph by part. Power is the part's own figure at most; prices are planning estimates, never quotes. "
+    "A dash is a figure that the catalogue does not have."
+)
+
+
+def _tiles(fabric: Fabric, tiers: list[TierLinks]) -> list[Tile]:
+    scale_out = [t for t in tiers if t.name != "scale-up"]
+    tiles = [
+        Tile("Accelerators", f"{fabric.num_accelerators:,}", f"on {fabric.num_hosts:,} hosts"),
+        Tile("Scale-up domain", f"{fabric.num_accelerators / fabric.num_domains:,.4g}", "accelerators each"),
+        Tile("Leaf groups", f"{fabric.num_leaf_groups:,}", f"in {fabric.num_pods:,} pods"),
+    ]
+    if scale_out:
+        cables = sum(len(t.links) for t in scale_out) // 2
+        tiles.append(Tile("Scale-out cables", f"{cables:,}", f"in {len(scale_out)} tiers"))
+    if len(scale_out) > 1:
+        ratio = scale_out[0].total_gbps / scale_out[1].total_gbps
+        tiles.append(Tile("Oversubscription", f"{ratio:.3g} : 1", f"{scale_out[0].name} over {scale_out[1].name}"))
+    return tiles
+
+
+def _bill(fabric: Fabric) -> Table:
+    """Return count, power and price of the nodes by part."""
+    rows: list[list[object]] = []
+    total_watts = total_usd = 0.0
+    for idx in np.unique(fabric.node_part[fabric.node_part >= 0]).tolist():
+        part, count = fabric.parts[idx], int(np.count_nonzero(fabric.node_part == idx))
+        watts, usd = part.number("watts", 0.0), part.number("price_usd", 0.0)
+        total_watts, total_usd = total_watts + count * watts, total_usd + count * usd
+        rows.append(
+            [part.id, part.description, count, count * watts / 1e3 if watts else "–", count * usd if usd else "–"]
+        )
+    if len(rows) > 1:
+        rows.append(["together, as far as known", "", "", total_watts / 1e3 or "–", total_usd or "–"])
+    return Table(["part", "what", "count", "kW", "US$"], rows)

@@ -6,15 +6,20 @@ import numpy as np
 
 from planner.report import PlacementStudy
 from planner.result import Result
+from reports.explorer import explorer_json
 from reports.figures.comparison import slowdown_figure
 from reports.figures.placement_map import placement_map
-from reports.figures.topology import topology_figure
-from reports.page import Block, Table, render_page
+from reports.figures.tiers import tier_figure, tiers_of
+from reports.page import Block, Table, Tile, render_page
+from reports.pages.busiest import busiest_links
 
 __all__ = ["PlacementPage"]
 
-_MOST_LINKS = 25
 _MOST_REFUSALS = 200
+_MOST_MAPPED_HOSTS = 3000
+_MOST_EXPLORED = 3
+_UNDISTURBED = 1.005
+"""A slow-down below this is told as none: the page shows two digits."""
 
 
 class PlacementPage:
@@ -25,57 +30,140 @@ class PlacementPage:
         answer = study.results[0]
         blocks = [
             Block("decision", "Side by side", _BESIDE, table=_comparison(study)),
-            self._topology(study, answer),
-            self._map(study, answer),
+            self._explorer(study, answer),
+            *self._map(study, answer),
+            self._tiers(study, answer),
             Block(
                 "slowdown",
                 "Slow-down of jobs",
-                "Communication time beside the other jobs over the time alone; 1× is undisturbed.",
+                "Communication time beside the other jobs over the time alone, in the worst view; 1× is undisturbed. "
+                "The table tells all three views.",
                 slowdown_figure(study.results),
                 "Line chart: slow-down of each job by solver, the slowest job first.",
                 _jobs(study, answer),
+                short="Slow-down",
             ),
-            Block("links", "Busiest links", _LINKS, table=_links(study, answer)),
+            Block("links", "Busiest links", _LINKS, table=busiest_links(study.problem, answer)),
         ]
         if answer.refusals:
-            rows = [[r.job_id, r.reason] for r in answer.refusals[:_MOST_REFUSALS]]
-            blocks.append(Block("refused", "Not placed, and why", table=Table(["job", "reason"], rows)))
+            rows = [[r.job_id, r.reason, r.proven] for r in answer.refusals[:_MOST_REFUSALS]]
+            caption = f"{len(answer.refusals):,} jobs" + (
+                f", the first {_MOST_REFUSALS}" if len(answer.refusals) > _MOST_REFUSALS else ""
+            )
+            table = Table(["job", "reason", "proven"], rows, caption)
+            blocks.append(
+                Block("refused", "Not placed, and why", _REFUSED, table=table, short="Not placed"),
+            )
+        blocks.append(Block("sure", "How sure this is", notes=_sure(study, answer), short="How sure"))
         assumed = [*study.notes, *study.problem.fabric.assumptions]
         if assumed:
-            blocks.append(
-                Block("assumed", "What was assumed", "Not in the sources; judge the figures by it.", notes=assumed)
-            )
-        return render_page(study.title, _in_words(study), blocks, study.provenance)
-
-    def _topology(self, study: PlacementStudy, answer: Result) -> Block:
-        fabric = study.problem.fabric
-        return Block(
-            "fabric",
-            "The fabric, and how hot its links are",
-            f"{fabric.name}: leaf groups below, switches above. A link's heat is what the jobs would send, each as "
-            "fast as alone, over what it carries.",
-            topology_figure(fabric, answer.score.congestion),
-            f"Drawing of {fabric.name} by tiers; links coloured by demand.",
+            lead = "Not in the sources; judge the figures by it."
+            blocks.append(Block("assumed", "What was assumed", lead, notes=assumed, short="Assumed"))
+        made = {
+            "fabric": f"{study.problem.fabric.name}, sha256 {answer.fabric_fingerprint}",
+            "routing": study.problem.routing,
+            "objective": ", ".join(answer.objective.levels),
+            "seed": str(answer.seed),
+        }
+        return render_page(
+            study.title,
+            _in_words(study),
+            blocks,
+            study.provenance,
+            eyebrow="Placement report",
+            tiles=_tiles(study),
+            made=made,
         )
 
-    def _map(self, study: PlacementStudy, answer: Result) -> Block:
+    def _explorer(self, study: PlacementStudy, answer: Result) -> Block:
+        fabric, report = study.problem.fabric, answer.score.congestion
+        rows = []
+        for tier in tiers_of(fabric):
+            demand = report.link_demand_frac[tier.links]
+            rows.append([tier.name, len(tier.links), tier.total_gbps / 1e3, float(demand.mean()), float(demand.max())])
+        return Block(
+            "fabric",
+            "The fabric, who runs where, and how hot its links are",
+            "Boxes below hold hosts, coloured and numbered by job; switches stand above. A link's heat is what the "
+            "jobs would send, each as fast as alone, over what the link carries.",
+            explorer=explorer_json(fabric, study.problem, study.results, most_results=_MOST_EXPLORED),
+            explorer_views=[r.solver for r in study.results[:_MOST_EXPLORED]],
+            table=Table(["tier", "links", "Tbit/s each way", "mean demand", "worst demand"], rows, fabric.name),
+            short="Fabric",
+        )
+
+    def _map(self, study: PlacementStudy, answer: Result) -> list[Block]:
         placed = [
             [i + 1, job.id, job.accelerators, *_spread(study, answer, job.id)]
             for i, job in enumerate(study.problem.jobs)
             if job.id in answer.placement
         ]
+        table = Table(["number", "job", "accelerators", "hosts", "leaf groups", "pods"], placed, "Placed jobs")
+        if study.problem.fabric.num_hosts > _MOST_MAPPED_HOSTS:
+            lead = "The drawing above shows every host; here is each job's spread."
+            return [Block("map", "Placed jobs", lead, table=table)]
+        return [
+            Block(
+                "map",
+                "Placement map: racks and hosts",
+                "One cell a host. Colour and number tell the job with most accelerators on it; a dot is a host that is "
+                "not available; hover for all of it.",
+                placement_map(study.problem, answer.placement),
+                "Grid of racks and hosts; each cell shows the number of the job on that host.",
+                table,
+                short="Map",
+            )
+        ]
+
+    def _tiers(self, study: PlacementStudy, answer: Result) -> Block:
+        tiers, report = tiers_of(study.problem.fabric), answer.score.congestion
+        rows = [
+            [tier.name, len(tier.links), *(float(v) for v in np.quantile(report.link_demand_frac[tier.links], _AT))]
+            for tier in tiers
+        ]
         return Block(
-            "map",
-            "Who runs where",
-            "One cell a host. Colour and number tell the job with most accelerators on it; hover for all of them.",
-            placement_map(study.problem, answer.placement),
-            "Grid of racks and hosts; each cell shows the number of the job on that host.",
-            Table(["number", "job", "accelerators", "hosts", "leaf groups", "pods"], placed, "Placed jobs"),
+            "tiers",
+            "Load by tier",
+            "Where the traffic lies: links by their demand over capacity.",
+            tier_figure(tiers, report),
+            "Stacked bars: share of each tier's links by demand over capacity.",
+            Table(["tier", "links", "median demand", "p90", "p99", "worst"], rows),
         )
 
 
+_AT = (0.5, 0.9, 0.99, 1.0)
 _BESIDE = "The first line is the answer. Gap: how much more priority-weighted work any placement could hold at most."
-_LINKS = "Demand above 1 is fought over: the jobs on that link wait for each other."
+_LINKS = (
+    "Demand above 1 is fought over: the jobs on that link wait for each other. Links that carry the same are one row."
+)
+_REFUSED = "Proven: no placement worth as much holds the job. Otherwise the solver found none."
+
+
+def _gap_known(result: Result) -> bool:
+    return bool(np.isfinite(result.bound.get("placed_weight", float("inf"))))
+
+
+def _tiles(study: PlacementStudy) -> list[Tile]:
+    """Return the figures to take along."""
+    answer, problem = study.results[0], study.problem
+    score, asked = answer.score, sum(job.accelerators for job in problem.jobs)
+    free = int(problem.state.free.sum())
+    placed = int(score["placed_accelerators"])
+    gap = "proven best" if answer.gap <= 1e-9 else "more could be placed at most"
+    slow = score["worst_slowdown"]
+    return [
+        Tile("Accelerators placed", f"{placed:,}", f"of {asked:,} asked for, {free:,} free"),
+        Tile("Jobs placed", f"{int(score['placed_jobs']):,}", f"of {len(problem.jobs):,}"),
+        Tile(
+            "Gap", f"{answer.gap:.2%}" if _gap_known(answer) else "–", gap if _gap_known(answer) else "no bound known"
+        ),
+        Tile("Slowest job", f"{slow:.2f}×", "nobody waits" if slow < _UNDISTURBED else "its network time over alone"),
+        Tile(
+            "Jobs over leaf groups",
+            f"{int(score['cross_leaf_jobs']):,}",
+            f"worst link at {score['worst_link_load_frac']:.0%}",
+        ),
+    ]
 
 
 def _in_words(study: PlacementStudy) -> list[str]:
@@ -83,25 +171,28 @@ def _in_words(study: PlacementStudy) -> list[str]:
     problem, answer = study.problem, study.results[0]
     score = answer.score
     asked = sum(job.accelerators for job in problem.jobs)
-    bound = answer.bound.get("placed_weight", float("inf"))
     proof = (
-        "No placement holds more"
+        "How much more could be placed is not known"
+        if not _gap_known(answer)
+        else "No placement holds more"
         if answer.gap <= 1e-9
         else f"At most {answer.gap:.2%} more priority-weighted work could be placed"
-        if np.isfinite(bound)
-        else "How much more could be placed is not known"
     )
     first = (
         f"{answer.solver} places {int(score['placed_jobs']):,} of {len(problem.jobs):,} jobs: "
         f"{int(score['placed_accelerators']):,} of the {asked:,} accelerators asked for, on "
         f"{int(problem.state.free.sum()):,} free. {proof}."
     )
-    second = (
-        f"The slowest job waits {score['worst_slowdown']:.2f}× as long for the network as it would alone; "
-        f"{int(score['cross_leaf_jobs']):,} jobs reach over more than one leaf group."
+    slow = score["worst_slowdown"]
+    waits = (
+        "No job waits for another on the network"
+        if slow < _UNDISTURBED
+        else f"The slowest job waits {slow:.2f}× as long for the network as it would alone"
     )
+    second = f"{waits}; {int(score['cross_leaf_jobs']):,} jobs reach over more than one leaf group."
     others = [
-        f"{r.solver} {r.score['worst_slowdown']:.2f}× with {int(r.score['placed_accelerators']):,} accelerators placed"
+        f"{r.solver} {r.score['worst_slowdown']:.2f}× with {int(r.score['placed_accelerators']):,} accelerators in "
+        f"{int(r.score['placed_jobs']):,} jobs placed"
         for r in study.results[1:]
     ]
     return [first, second + (f" Beside it: {'; '.join(others)}." if others else "")]
@@ -118,8 +209,10 @@ def _comparison(study: PlacementStudy) -> Table:
         "excess slow-down",
         "gap",
         "seconds",
+        "moved from the answer",
     ]
     bound = min((r.bound.get("placed_weight", float("inf")) for r in study.results), default=float("inf"))
+    answer = study.results[0]
     rows = []
     for r in study.results:
         gap = (bound - r.score["placed_weight"]) / bound if bound and np.isfinite(bound) else None
@@ -134,9 +227,43 @@ def _comparison(study: PlacementStudy) -> Table:
                 float(r.score["excess_slowdown"]),
                 "–" if gap is None else f"{gap:.2%}",
                 round(r.run_time_s, 2),
+                "–" if r is answer else f"{_moved(study, answer, r):,} jobs",
             ]
         )
-    return Table(columns, rows, f"Routing: {study.problem.routing}; seed {study.results[0].seed}")
+    routing = f"Routing: {study.problem.routing}; seed {study.results[0].seed}"
+    return Table(columns, rows, routing, first_is_answer=True)
+
+
+def _moved(study: PlacementStudy, answer: Result, other: Result) -> int:
+    """Return how many jobs sit on other accelerators than in the answer, or are placed in one of both only."""
+    moved = 0
+    for job in study.problem.jobs:
+        here, there = answer.placement.ranks.get(job.id), other.placement.ranks.get(job.id)
+        if here is None or there is None:
+            moved += here is not there
+        else:
+            moved += not np.array_equal(np.sort(here), np.sort(there))
+    return moved
+
+
+def _sure(study: PlacementStudy, answer: Result) -> list[str]:
+    """Return what the answer hangs on."""
+    report = answer.score.congestion
+    expected, worst = report.slowdown("expected"), report.slowdown("worst")
+    told = [
+        f"What is placed: {'a proven bound' if _gap_known(answer) else 'no bound is known'}; the answer is "
+        f"{answer.status}. Every solver is judged by one and the same function, never by itself."
+    ]
+    if len(worst):
+        told.append(
+            f"Slow-down: the slowest job is {expected.max():.2f}× if others are met only as often as they communicate, "
+            f"{worst.max():.2f}× if all communicate at once. The truth lies between."
+        )
+    told.append(
+        "Congestion is max-min fair sharing of links; ‘scaleplan validate’ tells its error beside a fluid simulator "
+        "and a packet simulator (suite contention), and that of collective times (suites nccl, sweeps)."
+    )
+    return told
 
 
 def _spread(study: PlacementStudy, answer: Result, job_id: str) -> tuple[int, int, int]:
@@ -157,29 +284,10 @@ def _jobs(study: PlacementStudy, answer: Result) -> Table:
             float(report.isolated.time_s[j]),
             float(report.expected.time_s[j]),
             float(report.worst.time_s[j]),
-            float(slowdown[j]),
+            f"{slowdown[j]:.2f}×",
             fabric.link_name(int(report.worst.bottleneck_link[j])) if report.worst.bottleneck_link[j] >= 0 else "–",
         ]
         for j in order
     ]
     columns = ["job", "accelerators", "alone s", "expected s", "worst s", "slow-down", "held back by"]
     return Table(columns, rows, f"Communication a step under {answer.solver}, three contention views")
-
-
-def _links(study: PlacementStudy, answer: Result) -> Table:
-    placed = [job.id for job in study.problem.jobs if job.id in answer.placement]
-    report, fabric = answer.score.congestion, study.problem.fabric
-    rows = []
-    for link in report.hottest_links(_MOST_LINKS).tolist():
-        jobs = [placed[j] for j in report.jobs_on(link)]
-        more = f" and {len(jobs) - 6} more" if len(jobs) > 6 else ""
-        rows.append(
-            [
-                fabric.link_name(link),
-                float(report.link_demand_frac[link]),
-                float(report.link_load_frac[link]),
-                len(jobs),
-                ", ".join(jobs[:6]) + more,
-            ]
-        )
-    return Table(["link", "demand over capacity", "load over capacity", "jobs", "which"], rows)

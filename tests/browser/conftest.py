@@ -50,7 +50,7 @@ def open_page(chromium: Any) -> Iterator[Any]:
             lambda r: opened.requests.append(r.url) if not r.url.startswith(("file:", "data:", "blob:")) else None,
         )
         opened.page.goto(path.as_uri())
-        opened.page.wait_for_function("document.querySelectorAll('.figure .main-svg').length > 0", timeout=20_000)
+        opened.page.wait_for_function("document.documentElement.dataset.ready", timeout=30_000)
         return opened
 
     yield open_it

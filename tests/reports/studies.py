@@ -21,15 +21,15 @@ HOSTILE = (
 )
 
 
-def placement_study(fabric_name: str = "dgx-h100-superpod-1su") -> PlacementStudy:
+def placement_study(
+    fabric_name: str = "dgx-h100-superpod-1su", solvers: tuple[str, ...] = ("cp-sat", "first-fit", "slurm-tree")
+) -> PlacementStudy:
     fabric = load_fabric(fabric_name)
     jobs = [Job(name, 8 * (1 + i % 3), accelerators_per_host=8, traffic=Demand(1e9)) for i, name in enumerate(HOSTILE)]
     jobs.append(Job("too-large", fabric.num_accelerators, traffic=Demand(1e9)))
     state = ClusterState.empty(fabric).with_hosts(fabric, [fabric.host_names[3]], Availability.DRAINED)
     problem = Problem(fabric, state, tuple(jobs), routing="ecmp")
-    results = tuple(
-        get_solver(name).solve(problem, time_limit_s=2, seed=1) for name in ("cp-sat", "first-fit", "slurm-tree")
-    )
+    results = tuple(get_solver(name).solve(problem, time_limit_s=2, seed=1) for name in solvers)
     made = Provenance("scaleplan place …", {"f.yaml": "sha256 0"}, {"scaleplan": "0"})
     return PlacementStudy(f"Placement {HOSTILE[0]}", problem, results, made, notes=(HOSTILE[2],))
 

@@ -54,7 +54,7 @@ def test_the_page_needs_nothing_else(page: str) -> None:
 
 def test_every_figure_is_json_and_has_words(page: str) -> None:
     figures = re.findall(r'<script type="application/json" id="j-(\w+)">(.*?)</script>', page, flags=re.S)
-    assert {name for name, _ in figures} == {"fabric", "map", "slowdown"}
+    assert {name for name, _ in figures} == {"map", "tiers", "slowdown"}
     for name, text in figures:
         assert json.loads(text)["data"]
         assert f'id="f-{name}" role="img" aria-label="' in page

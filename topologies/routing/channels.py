@@ -149,3 +149,18 @@ class Channels:
         at = np.flatnonzero(self._link == link)
         owner = np.searchsorted(self._start, at, side="right") - 1
         return np.concatenate((np.array([link], np.int64), self.fabric.num_links + owner))
+
+    def of_links(self, links: Int64s) -> tuple[Int64s, Int64s]:
+        """Return pairs of position in `links` and channel: every channel that each link is part of.
+
+        Parameters
+        ----------
+        links
+            Links, each at most once, ``(n,)``.
+        """
+        place = np.full(self.fabric.num_links, -1, np.int64)
+        place[links] = np.arange(links.size)
+        at = np.flatnonzero(place[self._link] >= 0)
+        owner = np.searchsorted(self._start, at, side="right") - 1
+        position = np.concatenate((np.arange(links.size), place[self._link[at]]))
+        return position, np.concatenate((links.astype(np.int64), self.fabric.num_links + owner))
