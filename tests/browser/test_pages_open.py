@@ -72,7 +72,7 @@ def test_zoom_by_click_and_key_from_fabric_to_accelerators(open_page: Callable[.
     assert page.evaluate(STAGE) == "Drawing of dgx-h100-superpod-1su by tiers"
     page.locator(".mark.host").first.click()
     assert page.evaluate(STAGE) == "Drawing of dgx-001 by tiers"
-    assert page.locator(".gpu").count() == 8
+    assert page.locator(".stage .gpu").count() == 8
     assert page.locator(".panel h3").text_content() == "dgx-001"
     page.keyboard.press("Escape")
     assert page.evaluate(STAGE) == "Drawing of dgx-h100-superpod-1su by tiers"
@@ -171,9 +171,9 @@ def test_fabrics_open_and_zoom_to_a_host(open_page: Callable[..., Any], tmp_path
     assert path.stat().st_size < 15_000_000
     opened = open_page(path)
     for _ in range(8):
-        if opened.page.locator(".gpu").count():
+        if opened.page.locator(".stage .gpu").count():
             break
         opened.page.locator(".mark.host, .mark.pod, .mark.group, [class^='mark bunch']").first.click()
-    assert opened.page.locator(".gpu").count() == fabric_study(name).fabric.host_num_accelerators[0]
+    assert opened.page.locator(".stage .gpu").count() == fabric_study(name).fabric.host_num_accelerators[0]
     assert opened.errors == []
     assert opened.requests == []
