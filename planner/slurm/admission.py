@@ -108,6 +108,8 @@ def _forbidden(ask: Ask, promises: Sequence[Promise], num_hosts: int, now_s: flo
 
 def _promise(ask: Ask, room: Room, holders: Sequence[Taken], now_s: float) -> Promise | None:
     """Find the earliest end of holders after which the job fits; ``None`` if it never does."""
+    free_now = np.bincount(room.leaf[ask.fits(room)], minlength=len(room.leaf_names))
+    room = replace(room, rings=free_now)  # among equals, promise leaves that are busy now: the free ones can be used
     ends = sorted({min(holder.end_s, now_s + UNLIMITED_S) for holder in holders})
     low, high = 0, len(ends)
     found: tuple[float, Ints] | None = None

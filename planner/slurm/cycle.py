@@ -30,12 +30,14 @@ __all__ = ["CycleOutcome", "CyclePlanner", "Snapshot"]
 
 MAX_ARRAY_TASKS_A_CYCLE = 64
 MAX_RENEWALS_A_CYCLE = 300  # 2.4 ms each through scontrol's standard input: at most 0.7 s of a cycle
+_SOLVER_SHARE = 0.75  # the rest goes to reading its answer, checking it and telling Slurm
+_LEAST_SOLVER_S = 0.1
 _WAITS_FOR_ROOM = ("Resources", "Priority", "None")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What Slurm said at one moment; the nodes were read before the queue."""
+    """What Slurm said at one moment; the nodes were read before the queue. `read_s` is how long that took."""
 
     now_s: float
     jobs: Sequence[QueuedJob]
@@ -45,6 +47,7 @@ class Snapshot:
     reservations: Sequence[ReservationRecord]
     config: SiteConfig
     topology: Topology
+    read_s: float = 0.0
 
 
 @dataclass
@@ -123,6 +126,7 @@ class _Cycle:
     ) -> None:
         self.owner, self.snap, self.live, self.handed_over = owner, snapshot, live, handed_over
         self.settings, self.now_s = owner.settings, snapshot.now_s
+        self.began = time.monotonic()
         self.out = CycleOutcome()
         self.room = build_room(snapshot.nodes, snapshot.topology)
         self.index = self.room.index()
@@ -145,7 +149,7 @@ class _Cycle:
             return self.out
         asks = self._asks()
         running = [self.maker.taken_by(job, self.detail(job)) for job in self.snap.jobs if job.is_running and job.nodes]
-        room = self.room.take(self.held)
+        room = self.room.with_rings(taken.hosts for taken in running).take(self.held)
         admission = admit(asks, room, running + self.held, self.now_s)
         answer = self._improve(asks, admission, room)
         for ask in asks:
@@ -305,7 +309,7 @@ class _Cycle:
             forbidden=admission.forbidden,
             room=left,
             fabric=self.owner.fabric,
-            time_limit_s=self.settings.plan_budget_s,
+            time_limit_s=self._solver_time_s(),
             seed=self.settings.seed,
             running=[
                 (job.ref, self._numbers(job.nodes), job.gpus_per_node)
@@ -323,6 +327,11 @@ class _Cycle:
         if fault:
             return BatchAnswer(start, figures | {"solver": "leaf-fit", "solver_refused": fault})
         return BatchAnswer(answer.placed, figures)
+
+    def _solver_time_s(self) -> float:
+        """Return what the budget leaves to the solver after reading and admission, less its own share of checking."""
+        spent_s = self.snap.read_s + time.monotonic() - self.began
+        return max(_LEAST_SOLVER_S, _SOLVER_SHARE * (self.settings.plan_budget_s - spent_s))
 
     # ---- what comes of it --------------------------------------------------------------------------------------
 

@@ -39,7 +39,9 @@ __all__ = ["Daemon"]
 
 HEARTBEAT_EVERY_S = 1.0
 LOOK_EVERY_S = 0.05
-LEAST_REST_S = 0.1  # between two cycles in a burst of submissions
+# Between two cycles in a stream of submissions or ends: at most a quarter of slurmctld's time goes to our questions.
+LEAST_REST_S = 0.1
+REST_SHARE = 3.0
 MAX_FAILURES = 2  # after so many failed cycles in a row nothing is parked until one succeeds
 KEEP_JOURNAL_S = 31 * 86400.0
 HOUSEKEEPING_EVERY_S = 3600.0
@@ -158,15 +160,18 @@ class Daemon:
 
     def _rest(self, until: float) -> None:
         """Wait for the next cycle; a touched wake file, a word on the socket or a new job ends it early."""
-        least = time.monotonic() + LEAST_REST_S
-        while not self._stopping and not self._woken and time.monotonic() < until:
-            if time.monotonic() >= least and self._heartbeat_was_read():
+        least = time.monotonic() + max(LEAST_REST_S, REST_SHARE * self.metrics.values["cycle_seconds"])
+        is_called = False
+        while not self._stopping and time.monotonic() < until:
+            if self._heartbeat_was_read():
                 self._beat_at = float("-inf")  # a new file: access times move only once for each time written
-                break
-            self._beat()
+                is_called = True
             stamp = self._wake_stamp()
             if stamp != self._wake_seen:
                 self._wake_seen = stamp
+                is_called = True
+            self._beat()
+            if (is_called or self._woken) and time.monotonic() >= least:
                 break
             time.sleep(max(0.0, min(LOOK_EVERY_S, until - time.monotonic())))
         self._woken = False

@@ -5,6 +5,8 @@ It decides fast which jobs can start at all, and is the start that the solver im
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from planner.slurm.room import Ask, Bools, Ints, Room
@@ -35,30 +37,36 @@ def _hosts_of_leaf(leaf: int, need: int, mask: Bools, room: Room) -> Ints:
 
 
 def _choose_leaves(ask: Ask, room: Room, counts: Ints) -> list[tuple[int, int]] | None:
-    """Return ``(leaf, nodes)`` pairs, or ``None``."""
+    """Return ``(leaf, nodes)`` pairs, or ``None``.
+
+    One leaf if one holds the job, the fullest such. Else as few leaves as can be; of those, leaves whose uplinks carry
+    few rings already, then the lowest common switch, then the group with least room to spare.
+    """
     segment, most = ask.segment_nodes, ask.max_leaves
-    least_level = 0
+    levels = list(range(len(room.groups)))
     if room.block_sizes:
-        base = room.block_sizes[0]
-        least_level = next((i for i, size in enumerate(room.block_sizes) if size >= ask.num_nodes), -1)
-        if not segment:
-            if least_level < 0:
-                return None
-            needed = -(-ask.num_nodes // base)
-            most = min(most, needed) if most else needed
-        elif ask.num_nodes % segment:
+        smallest = next((i for i, size in enumerate(room.block_sizes) if size >= ask.num_nodes), None)
+        if segment and ask.num_nodes % segment:
             return None
-        least_level = max(least_level, 0)
+        if not segment:
+            if smallest is None:
+                return None
+            needed = -(-ask.num_nodes // room.block_sizes[0])
+            most = min(most, needed) if most else needed
+            levels = [smallest]  # Slurm takes it only in the smallest joined block that holds it
     usable = counts // segment * segment if segment else counts
-    for level in range(least_level, len(room.groups)):
-        found = _choose_in_level(ask.num_nodes, most, usable, _group_of_leaf(room, level))
-        if found is not None:
-            return found
-        if room.block_sizes and not segment:
-            return None  # Slurm takes a job without segments only in the smallest joined block that holds it
-    if segment and room.block_sizes:
-        return _choose_in_level(ask.num_nodes, most, usable, np.zeros(len(usable), np.int64))
-    return None
+    whole = np.flatnonzero(usable >= ask.num_nodes)
+    if len(whole):
+        return [(int(whole[np.argmin(usable[whole])]), ask.num_nodes)]
+    best: tuple[tuple[int, int, int, int], list[tuple[int, int]]] | None = None
+    for level in levels:
+        for key, chosen in _in_level(ask.num_nodes, usable, _group_of_leaf(room, level), room.rings):
+            if (not most or len(chosen) <= most) and (best is None or (*key[:2], level, key[2]) < best[0]):
+                best = ((*key[:2], level, key[2]), chosen)
+    if best is None and segment and room.block_sizes:  # whole segments may lie in blocks that do not join
+        everywhere = _in_level(ask.num_nodes, usable, np.zeros(len(usable), np.int64), room.rings)
+        return next((chosen for _, chosen in everywhere if not most or len(chosen) <= most), None)
+    return None if best is None else best[1]
 
 
 def _group_of_leaf(room: Room, level: int) -> Ints:
@@ -68,27 +76,27 @@ def _group_of_leaf(room: Room, level: int) -> Ints:
     return group
 
 
-def _choose_in_level(need: int, most: int, usable: Ints, group: Ints) -> list[tuple[int, int]] | None:
-    """Choose leaves in one group of a level: the group with the least room that holds `need` in `most` leaves."""
+def _in_level(
+    need: int, usable: Ints, group: Ints, rings: Ints
+) -> Iterator[tuple[tuple[int, int, int], list[tuple[int, int]]]]:
+    """Yield a choice of leaves for each group that holds the job, with what it costs: leaves, rings, room to spare."""
     known = group >= 0
     totals = np.bincount(group[known], weights=usable[known]).astype(np.int64)
-    for candidate in np.argsort(totals, kind="stable"):
-        if totals[candidate] < need:
-            continue
+    for candidate in np.flatnonzero(totals >= need):
         leaves = np.flatnonzero(known & (group == candidate) & (usable > 0))
-        chosen = _fill(need, leaves, usable)
-        if not most or len(chosen) <= most:
-            return chosen
-    return None
+        chosen = _fill(need, leaves, usable, rings)
+        busiest = max(int(rings[leaf]) for leaf, _ in chosen)
+        yield (len(chosen), busiest, int(totals[candidate])), chosen
 
 
-def _fill(need: int, leaves: Ints, usable: Ints) -> list[tuple[int, int]]:
+def _fill(need: int, leaves: Ints, usable: Ints, rings: Ints) -> list[tuple[int, int]]:
     """Fill the largest leaves whole; the rest goes to the smallest leaf that holds it."""
-    order = sorted(leaves.tolist(), key=lambda leaf: (-int(usable[leaf]), leaf))
+    order = sorted(leaves.tolist(), key=lambda leaf: (-int(usable[leaf]), int(rings[leaf]), leaf))
     chosen: list[tuple[int, int]] = []
     while need:
         if int(usable[order[0]]) >= need:
-            last = min((leaf for leaf in order if usable[leaf] >= need), key=lambda leaf: (int(usable[leaf]), leaf))
+            holding = (leaf for leaf in order if usable[leaf] >= need)
+            last = min(holding, key=lambda leaf: (int(usable[leaf]), int(rings[leaf]), leaf))
             return [*chosen, (last, need)]
         leaf = order.pop(0)
         chosen.append((leaf, int(usable[leaf])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,9 +23,4 @@ def leaf_loads(room: Room, placements: Sequence[Ints]) -> Ints:
     numpy.ndarray
         ``(leaves,)``.
     """
-    loads = np.zeros(len(room.leaf_names), np.int64)
-    for hosts in placements:
-        leaf = room.leaf[hosts]
-        crossing = leaf != np.roll(leaf, -1)
-        loads += np.bincount(leaf[crossing], minlength=len(loads))
-    return loads
+    return replace(room, rings=np.zeros(len(room.leaf_names), np.int64)).with_rings(placements).rings

@@ -56,6 +56,7 @@ class SnapshotReader:
         CommandError
             If Slurm does not answer.
         """
+        began = time.monotonic()
         try:
             if self._is_due("config", CONFIG_EVERY_S):
                 self._config = read_config(self._commands)
@@ -79,6 +80,7 @@ class SnapshotReader:
             reservations=self._reservations,
             config=self._config,
             topology=self._topology,
+            read_s=time.monotonic() - began,
         )
 
     def _learn(self, jobs: tuple[QueuedJob, ...]) -> None:

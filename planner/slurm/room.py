@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,8 @@ class Room:
         Under topology/block, sizes in nodes at which blocks join; else empty.
     features
         Active features of each host.
+    rings
+        ``(leaves,)``: edges of running jobs' rings that leave each leaf.
     """
 
     hosts: tuple[str, ...]
@@ -52,6 +54,20 @@ class Room:
     leaf_names: tuple[str, ...]
     block_sizes: tuple[int, ...] = ()
     features: tuple[frozenset[str], ...] = ()
+    rings: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        if len(self.rings) != len(self.leaf_names):
+            object.__setattr__(self, "rings", np.zeros(len(self.leaf_names), np.int64))
+
+    def with_rings(self, placements: Iterable[Ints]) -> Room:
+        """Return the same room with the rings of some jobs, given by their hosts in rank order, on the uplinks."""
+        rings = self.rings.copy()
+        for hosts in placements:
+            leaf = self.leaf[hosts]
+            crossing = leaf[leaf != np.roll(leaf, -1)]
+            rings += np.bincount(crossing, minlength=len(rings))
+        return replace(self, rings=rings)
 
     def index(self) -> dict[str, int]:
         """Map host names to their numbers."""
@@ -67,6 +83,7 @@ class Room:
         """Return the room that is left after some jobs took theirs."""
         gpus, cpus, memory = self.gpus_free.copy(), self.cpus_free.copy(), self.memory_free_mib.copy()
         idle = self.is_idle.copy()
+        taken = list(taken)
         for one in taken:
             gpus[one.hosts] -= self.gpus[one.hosts] if one.whole_nodes else one.gpus
             cpus[one.hosts] -= one.cpus
@@ -74,9 +91,10 @@ class Room:
             idle[one.hosts] = False
             if one.whole_nodes:
                 cpus[one.hosts] = 0
-        return replace(
+        left = replace(
             self, gpus_free=np.maximum(gpus, 0), cpus_free=np.maximum(cpus, 0), memory_free_mib=memory, is_idle=idle
         )
+        return left.with_rings(one.hosts for one in taken)
 
 
 @dataclass(frozen=True, eq=False)

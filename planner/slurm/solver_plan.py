@@ -13,15 +13,18 @@ from planner.evaluate import evaluate
 from planner.job import Job
 from planner.placement import Placement
 from planner.problem import Problem
+from planner.score import Score
 from planner.slurm.batch import BatchAnswer, BatchRequest
-from planner.slurm.room import Ask, Bools, Ints, Room
+from planner.slurm.load import leaf_loads
+from planner.slurm.records import NodeRecord, SlurmTopology, TopologyUnit
+from planner.slurm.room import Ask, Bools, Ints, Room, build_room
 from planner.slurm.slurm_fabric import DEFAULT_OVERSUBSCRIPTION, fabric_of_room
 from planner.solver import Solver, get_solver
 from planner.state import Availability, ClusterState
-from topologies.errors import InputError, ScaleplanError
+from topologies.errors import InputError
 from topologies.fabric import Fabric
 
-__all__ = ["SolverPlan"]
+__all__ = ["SolverPlan", "ring_score"]
 
 # What a job sends a step when nobody says: gradients of a model of half a billion parameters in bf16. Only ratios
 # between placements are read off it.
@@ -50,6 +53,15 @@ class SolverPlan:
         self._solver: Solver = get_solver(solver)
         self._oversubscription = oversubscription
         self._fabric: tuple[Any, Fabric] | None = None
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Place one job on two hosts, so that the first real plan does not wait for libraries to load."""
+        nodes = [NodeRecord(f"n{i}", "IDLE", frozenset(), 1, 0, 1, 0, 1, 0, "", (), ()) for i in range(4)]
+        leaves = tuple(TopologyUnit(f"s{i}", 0, (f"n{2 * i}", f"n{2 * i + 1}")) for i in range(2))
+        room = build_room(nodes, SlurmTopology("tree", leaves))
+        job = Ask("0", 0, 2, 1, 1, 0, False, np.ones(4, np.bool_))
+        self.plan(BatchRequest([job], {job.key: np.array([0, 2])}, {}, room, None, 1.0, 0))
 
     def plan(self, request: BatchRequest) -> BatchAnswer:
         """Place the batch; the start is kept where the solver has nothing better.
@@ -60,11 +72,13 @@ class SolverPlan:
             If the fabric does not know a host, or the solver refuses the problem.
         """
         if _is_ideal(request):
-            return BatchAnswer(dict(request.start), {"solver": "leaf-fit", "status": "optimal", "crossing_jobs": 0})
+            crossing = sum(len(np.unique(request.room.leaf[hosts])) > 1 for hosts in request.start.values())
+            figures = {"solver": "leaf-fit", "status": "optimal", "crossing_jobs": crossing}
+            return BatchAnswer(dict(request.start), figures)
         fabric = self._fabric_for(request)
         host_of = self._host_numbers(fabric, request.room)
         placed = dict(request.start)
-        figures: dict[str, Any] = {}
+        figures = {}
         until = time.monotonic() + request.time_limit_s
         for asks, usable in _groups(request):
             others = [(ask, placed[ask.key]) for ask in request.asks if ask not in asks]
@@ -125,18 +139,31 @@ class SolverPlan:
             "worst_link_load": round(float(result.score["worst_link_load_frac"]), 4),
             "crossing_jobs": int(result.score["cross_leaf_jobs"]),
         }
-        if best is not start and request.running:
-            beside = _beside_running(request, fabric, host_of, asks, others, start, best)
-            if beside is not None:
-                figures |= {"worst_slowdown_beside_running": round(beside[1], 4)}
-                if beside[1] > beside[0] + 1e-9:  # better alone, worse beside what runs: keep the start
-                    return dict(start), figures | {"kept": "start"}
+        if best is not start:
+            costs = _costs(request, fabric, host_of, asks, others, start, best)
+            figures |= {"worst_slowdown_beside_running": round(costs[1][0], 4), "leaf_crossings": costs[1][2]}
+            if costs[1] >= costs[0]:
+                return dict(start), figures | {"kept": "start"}
         return best, figures
 
 
 def _is_ideal(request: BatchRequest) -> bool:
-    """Whether no job of the start leaves its leaf: no solver can load the uplinks less."""
-    return all(len(np.unique(request.room.leaf[hosts])) == 1 for hosts in request.start.values())
+    """Whether no solver can load the uplinks less, beyond doubt.
+
+    Each job of the start touches as few leaves as its size allows on an empty cluster, and those that touch several
+    share none of them with another such job, running or new.
+    """
+    leaf = request.room.leaf
+    sizes = np.sort(np.bincount(leaf))[::-1].cumsum()
+    crossing = [np.unique(leaf[hosts]) for _, hosts, _ in request.running]
+    for hosts in request.start.values():
+        touched = np.unique(leaf[hosts])
+        if len(touched) > int(np.searchsorted(sizes, len(hosts))) + 1:
+            return False
+        crossing.append(touched)
+    shared = np.bincount(np.concatenate([t for t in crossing if len(t) > 1] or [np.empty(0, np.int64)]), minlength=1)
+    new_leaves = [t for t in crossing[len(request.running) :] if len(t) > 1]
+    return all((shared[touched] == 1).all() for touched in new_leaves)
 
 
 def _groups(request: BatchRequest) -> list[tuple[list[Ask], Bools]]:
@@ -219,7 +246,7 @@ class _Slots:
         return ordered
 
 
-def _beside_running(
+def _costs(
     request: BatchRequest,
     fabric: Fabric,
     host_of: Ints,
@@ -227,21 +254,29 @@ def _beside_running(
     others: Sequence[tuple[Ask, Ints]],
     start: Mapping[Key, Ints],
     best: Mapping[Key, Ints],
-) -> tuple[float, float] | None:
-    """Return the worst slow-down beside the rings of running jobs, of the start and of the answer."""
+) -> list[tuple[float, float, int]]:
+    """Return what start and answer cost beside what runs: worst slow-down, the sum of all, rings that leave leaves."""
     fixed = [(f"running-{ref}", hosts, gpus) for ref, hosts, gpus in request.running]
     fixed += [(_id(ask), hosts, ask.gpus) for ask, hosts in others]
-    worst = []
-    try:
-        for placed in (start, best):
-            every = fixed + [(_id(ask), placed[ask.key], ask.gpus) for ask in asks]
-            worst.append(_worst_slowdown(fabric, host_of, every, request.seed))
-    except ScaleplanError:
-        return None
-    return worst[0], worst[1]
+    costs = []
+    for placed in (start, best):
+        every = fixed + [(_id(ask), placed[ask.key], ask.gpus) for ask in asks]
+        score = ring_score(fabric, host_of, every, request.seed)
+        crossings = int(leaf_loads(request.room, [placed[ask.key] for ask in asks]).sum())
+        costs.append((round(score["worst_slowdown"], 6), round(score["excess_slowdown"], 6), crossings))
+    return costs
 
 
-def _worst_slowdown(fabric: Fabric, host_of: Ints, every: Sequence[tuple[str, Ints, int]], seed: int) -> float:
+def ring_score(fabric: Fabric, host_of: Ints, every: Sequence[tuple[str, Ints, int]], seed: int) -> Score:
+    """Judge jobs beside each other, all of them rings through their hosts in order.
+
+    Parameters
+    ----------
+    host_of
+        ``(H,)``: number in the fabric of each of Slurm's hosts.
+    every
+        Name, hosts in rank order, and GPUs a host of each job.
+    """
     used = np.zeros(fabric.num_hosts, np.int64)
     jobs, ranks = [], {}
     for job_id, hosts, gpus in every:
@@ -256,4 +291,4 @@ def _worst_slowdown(fabric: Fabric, host_of: Ints, every: Sequence[tuple[str, In
             jobs.append(Job(id=job_id, accelerators=len(flat), traffic=Demand(DEFAULT_STEP_BYTES)))
             ranks[job_id] = flat
     problem = Problem(fabric, ClusterState.empty(fabric), tuple(jobs))
-    return float(evaluate(problem, Placement(ranks), seed=seed)["worst_slowdown"])
+    return evaluate(problem, Placement(ranks), seed=seed)

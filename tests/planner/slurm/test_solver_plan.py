@@ -86,7 +86,7 @@ def test_a_fabric_that_does_not_know_the_hosts_is_an_error_and_the_start_is_kept
     room = room_of(FakeSlurm())
     one = ask(room, "1", 6)
     other = fabric_of_room(room_of(FakeSlurm(num_nodes=4)))
-    request = BatchRequest([one], {one.key: np.arange(6)}, {}, room, other, 1.0, 0)
+    request = BatchRequest([one], {one.key: np.array([0, 4, 8, 12, 1, 5])}, {}, room, other, 1.0, 0)
     with pytest.raises(InputError, match="does not know a host"):
         SolverPlan("cp-sat").plan(request)
 
@@ -101,10 +101,25 @@ def test_a_batch_through_the_whole_cycle() -> None:
     for host in ("gpu0001", "gpu0005", "gpu0009", "gpu0013"):
         slurm.run_on([host])
     driver = Driver(slurm, planner=SolverPlan("cp-sat"), plan_budget_s=1.0)
-    jobs = [slurm.submit(n) for n in (3, 6, 3)]
+    jobs = [slurm.submit(n) for n in (4, 4, 4)]
     outcome = driver.cycle()
     assert outcome.figures["solver"] == "cp-sat"
     assert "solver_refused" not in outcome.figures
     slurm.tick()
     assert [job.state for job in jobs] == ["RUNNING"] * 3
-    assert [len({slurm.leaf(h) for h in job.placed}) for job in jobs] == [1, 2, 1]
+    assert [len(job.placed) for job in jobs] == [4] * 3
+
+
+def test_what_cannot_be_better_is_told_without_a_solver() -> None:
+    """Leaves of 4: a job of 6 needs two; beside another crossing job it may be bettered."""
+    room = room_of(FakeSlurm())
+    six, two = ask(room, "1", 6), ask(room, "2", 2)
+    plan = SolverPlan("cp-sat")
+    alone = BatchRequest([six], {six.key: np.arange(6)}, {}, room, None, 1.0, 0)
+    assert plan.plan(alone).figures["solver"] == "leaf-fit"
+    apart = {six.key: np.arange(6), two.key: np.array([6, 8])}
+    assert plan.plan(BatchRequest([six, two], apart, {}, room, None, 1.0, 0)).figures["solver"] == "cp-sat"
+    beside = [("9", np.array([6, 8]), 8)]
+    taken = room.take([two.taken(np.array([6, 8]), 0.0)])
+    crowded = BatchRequest([six], {six.key: np.arange(6)}, {}, taken, None, 1.0, 0, running=beside)
+    assert plan.plan(crowded).figures["solver"] == "cp-sat"
