@@ -1,15 +1,23 @@
-"""``scaleplan collective``: what a collective takes on a fabric, by size."""
+"""``scaleplan collective``: what a collective takes on a fabric, by size; and measured times beside the model's."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.fabric import FabricArgument, JsonOption
 from planner.cli.output import print_json, print_lines, print_table
 
-__all__ = ["register"]
+if TYPE_CHECKING:
+    from planner.collectives.collective import CollectiveTable
+    from planner.collectives.efficiency import Efficiency
+    from topologies.fabric import Fabric
+
+__all__ = ["compared_rows", "efficiency_line", "register"]
+
+_DEFAULT_OP, _DEFAULT_GPUS = "all-reduce", 16
 
 
 def register(app: typer.Typer) -> None:
@@ -20,26 +28,195 @@ def register(app: typer.Typer) -> None:
 def collective(
     fabric: FabricArgument,
     op: Annotated[
-        str, typer.Option("--op", help="all-reduce, all-gather, reduce-scatter, all-to-all …")
-    ] = "all-reduce",
-    gpus: Annotated[int, typer.Option("--gpus", help="How many accelerators, the first of the fabric.")] = 16,
+        str | None,
+        typer.Option(
+            "--op", help="all-reduce (default), all-gather, reduce-scatter, all-to-all, broadcast, send-recv."
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", help="How many accelerators, the first of the fabric; 16 if left out.")
+    ] = None,
     sizes: Annotated[str, typer.Option("--sizes", help="From and to, doubling; or a list with commas.")] = "1KiB:8GiB",
-    algorithm: Annotated[str, typer.Option("--algorithm", help="ring or hierarchical.")] = "ring",
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="auto (NCCL's choice), ring, tree, nvls, nvlstree, hierarchical, bruck …")
+    ] = "auto",
+    protocol: Annotated[str | None, typer.Option("--protocol", help="LL, LL128 or Simple; NCCL's choice.")] = None,
+    sharp: Annotated[bool, typer.Option("--sharp", help="The network's switches reduce.")] = False,
     routing: Annotated[str, typer.Option("--routing", help="spray, ecmp or dmodk.")] = "spray",
+    compare: Annotated[
+        list[Path] | None, typer.Option("--compare", metavar="LOG", help="Set an nccl-tests log beside the model.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="A calibration; left out, the one beside the fabric, if any.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print size, time, algbw and busbw of a collective, as nccl-tests does."""
-    from planner.collectives.timing import collective_table, parse_sizes
+    from planner.collectives.measured.stored import load_calibration, stored_efficiency
     from topologies.files.fabric_file import load_fabric
 
-    size_list = parse_sizes(sizes)
-    table = collective_table(
-        load_fabric(fabric), op=op, num_ranks=gpus, sizes=size_list, algorithm=algorithm, routing=routing
-    )
-    if as_json:
-        print_json({"schema": "scaleplan/collective/1", **table.as_dict()})
+    built = load_fabric(fabric)
+    efficiency = load_calibration(calibration, built) if calibration else stored_efficiency(fabric, built)
+    if compare:
+        _compare(built, compare, efficiency, op, gpus, as_json=as_json)
         return
-    print_lines(
-        [f"{op}, {algorithm}, {gpus} ranks on {table.fabric_name}; held back by {table.bottleneck or 'nothing'}"]
+    table = _times(
+        built, op or _DEFAULT_OP, gpus or _DEFAULT_GPUS, sizes, algorithm, protocol, routing, efficiency, sharp=sharp
     )
-    print_table(["size (B)", "time (us)", "algbw (GB/s)", "busbw (GB/s)"], table.rows())
+    facts = _as_dict(built, table, algorithm)
+    if as_json:
+        print_json(facts)
+        return
+    held = f"; first full: {facts['bottleneck']}" if facts["bottleneck"] else ""
+    print_lines([f"{table.collective}, {algorithm}, {facts['ranks']} ranks on {built.name}{held}"])
+    print_lines([efficiency_line(table.efficiency), *table.assumptions])
+    columns = ["size (B)", "time (us)", "algbw (GB/s)", "busbw (GB/s)", "algorithm", "protocol", "channels"]
+    names = ("size_bytes", "time_us", "algbw_gb_per_s", "busbw_gb_per_s", "algorithm", "protocol", "channels")
+    print_table(columns, [[_readable(row[name]) for name in names] for row in facts["rows"]])
+
+
+def efficiency_line(efficiency: Efficiency) -> str:
+    """Return where the figures come from and how far off nine of ten times are."""
+    return f"{efficiency.source}; nine of ten times are expected within ±{efficiency.error_frac:.0%}"
+
+
+def _times(
+    fabric: Fabric,
+    op: str,
+    gpus: int,
+    sizes: str,
+    algorithm: str,
+    protocol: str | None,
+    routing: str,
+    efficiency: Efficiency | None,
+    *,
+    sharp: bool,
+) -> CollectiveTable:
+    import numpy as np
+
+    from planner.collectives.collective import collective_time
+    from planner.collectives.sizes import parse_sizes
+    from topologies.errors import InputError
+    from topologies.routing.named import routing_named
+
+    if not 2 <= gpus <= fabric.num_accelerators:
+        raise InputError(
+            what="a collective needs at least two ranks, and no more than the fabric has",
+            where="--gpus",
+            found=gpus,
+            allowed=f"2 to {fabric.num_accelerators}",
+        )
+    return collective_time(
+        fabric,
+        np.arange(gpus),
+        op,
+        parse_sizes(sizes),
+        algorithm=algorithm,
+        protocol=protocol,
+        collnet=sharp,
+        efficiency=efficiency,
+        routing=routing_named(routing),
+    )
+
+
+def _as_dict(fabric: Fabric, table: CollectiveTable, algorithm: str) -> dict[str, Any]:
+    from topologies.units import to_gb_per_s, to_us
+
+    low, high = table.time_band_s
+    link = int(table.bottleneck_link[0])
+    columns = {
+        "size_bytes": table.size_bytes.astype("int64").tolist(),
+        "time_us": to_us(table.time_s[0]).tolist(),
+        "time_low_us": to_us(low[0]).tolist(),
+        "time_high_us": to_us(high[0]).tolist(),
+        "algbw_gb_per_s": to_gb_per_s(table.algbw_bytes_per_s[0]).tolist(),
+        "busbw_gb_per_s": to_gb_per_s(table.busbw_bytes_per_s[0]).tolist(),
+        "algorithm": table.algorithm[0].tolist(),
+        "protocol": table.protocol[0].tolist(),
+        "channels": table.channels[0].tolist(),
+    }
+    return {
+        "schema": "scaleplan/collective/1",
+        "fabric": fabric.name,
+        "collective": table.collective,
+        "algorithm": algorithm,
+        "ranks": int(table.num_ranks[0]),
+        "bottleneck": fabric.link_name(link) if link >= 0 else None,
+        "efficiency": {"source": table.efficiency.source, "error_frac": table.efficiency.error_frac},
+        "assumptions": list(table.assumptions),
+        "rows": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+    }
+
+
+def _readable(value: Any) -> Any:
+    """Return a number of four digits or more as a whole one."""
+    return round(value) if isinstance(value, float) and value >= 1000 else value
+
+
+def _compare(
+    fabric: Fabric, logs: list[Path], efficiency: Efficiency | None, op: str | None, gpus: int | None, *, as_json: bool
+) -> None:
+    import numpy as np
+
+    from planner.collectives.efficiency import default_efficiency
+    from planner.collectives.measured.calibrate import compare, read_logs
+
+    used = efficiency or default_efficiency(fabric)
+    tests, left_out = read_logs(fabric, logs, collective=op, num_ranks=gpus)
+    rows = compare(fabric, tests, used)
+    errors = np.abs([row.error_frac for row in rows])
+    median, p90 = float(np.median(errors)), float(np.quantile(errors, 0.9))
+    if as_json:
+        print_json(
+            {
+                "schema": "scaleplan/collective-compare/1",
+                "fabric": fabric.name,
+                "efficiency": {"source": used.source, "error_frac": used.error_frac},
+                "median_error_frac": median,
+                "p90_error_frac": p90,
+                "left_out": left_out,
+                "rows": compared_rows(rows),
+            }
+        )
+        return
+    print_lines([f"measured and predicted on {fabric.name}", efficiency_line(used)])
+    for laid in tests:
+        shown = [row for row in compared_rows(rows) if row["test"] == laid.test.where]
+        print_lines([f"{laid.test.where}: {laid.test.collective}, {laid.test.num_ranks} ranks on {laid.ranks.how}"])
+        print_table(
+            ["size (B)", "measured (us)", "predicted (us)", "error (%)", "algorithm", "protocol"],
+            [
+                [
+                    r["size_bytes"],
+                    r["measured_us"],
+                    r["predicted_us"],
+                    100 * r["error_frac"],
+                    r["algorithm"],
+                    r["protocol"],
+                ]
+                for r in shown
+            ],
+        )
+    print_lines(f"left out: {text}" for text in left_out)
+    print_lines([f"error: median {median:.1%}, p90 {p90:.1%} over {len(rows)} rows"])
+
+
+def compared_rows(rows: Any) -> list[dict[str, Any]]:
+    """Return the JSON form of measured rows beside predicted ones."""
+    from topologies.units import to_us
+
+    return [
+        {
+            "test": row.where,
+            "collective": row.collective,
+            "ranks": row.num_ranks,
+            "units": row.num_units,
+            "size_bytes": row.size_bytes,
+            "measured_us": to_us(row.measured_s),
+            "predicted_us": to_us(row.predicted_s),
+            "error_frac": row.error_frac,
+            "algorithm": row.algorithm,
+            "protocol": row.protocol,
+        }
+        for row in rows
+    ]

@@ -50,6 +50,8 @@ _BOUNDS: MappingProxyType[str, tuple[float, float]] = MappingProxyType(
 )
 # Weight of the default against one measurement: enough to hold what the data leave open, too little to bend a fit.
 _PRIOR_WEIGHT = 0.02
+# The measurements bear on a figure if halving it moves all residuals together by more than this.
+_BEARS_ABOVE = 0.1
 # Residuals beyond this (a factor of e^0.1) count less than their square: one hiccup must not bend the fit.
 _ROBUST_SCALE = 0.1
 # The fit is refused if the typical residual is above this: the model does not describe what was measured.
@@ -206,12 +208,14 @@ def _start(name: str, efficiency: Efficiency, prepared: Sequence[_Prepared]) -> 
     return IN_SWITCH_FRAC.get(prepared[0].group.communicator.architecture, 0.5)
 
 
-def _least_squares(residuals: Callable[[_Floats], _Floats], start: _Floats, bounds: tuple[_Floats, _Floats]) -> _Floats:
+def _least_squares(
+    residuals: Callable[[_Floats], _Floats], start: _Floats, bounds: tuple[_Floats, _Floats]
+) -> tuple[_Floats, _Floats]:
+    """Return the solution, and how much the residuals turn with each figure there, ``(M, P)``."""
     from scipy.optimize import least_squares
 
     result: Any = least_squares(residuals, start, bounds=bounds, loss="soft_l1", f_scale=_ROBUST_SCALE)
-    solution: _Floats = result.x
-    return solution
+    return result.x, result.jac
 
 
 def _without_hiccups(residuals: _Floats) -> _Floats:
@@ -301,7 +305,8 @@ def fit_efficiency(
         prior = _PRIOR_WEIGHT * (values - begin) / span
         return np.concatenate([log_residuals(with_values(values)), prior])
 
-    values = _least_squares(residuals, begin, (lower, upper))
+    values, slopes = _least_squares(residuals, begin, (lower, upper))
+    weight = np.linalg.norm(slopes[: -len(names)], axis=0) * span
     fitted = with_values(values)
     left = log_residuals(fitted)
     typical = float(np.median(np.abs(np.expm1(left))))
@@ -317,7 +322,7 @@ def fit_efficiency(
     errors = np.expm1(log_residuals(fitted))
     band = float(np.quantile(np.abs(np.expm1(left)), 0.9))
     parameters = tuple(
-        Parameter(name, float(default), float(value), True)
-        for name, default, value in zip(names, defaults, values, strict=True)
+        Parameter(name, float(default), float(value), bool(bears > _BEARS_ABOVE))
+        for name, default, value, bears in zip(names, defaults, values, weight, strict=True)
     )
     return Fit(replace(fitted, source=source, error_frac=max(band, 0.01)), parameters, errors)

@@ -79,7 +79,8 @@ def form_times_s(
             what=f"no such algorithm for {collective}",
             where="--algorithm",
             found=repr(algorithm),
-            allowed=", ".join(known),
+            allowed=", ".join(("auto", *known)),
+            fix="auto is what NCCL picks; its names are ring, tree, nvls, nvlstree, collnetdirect, collnetchain, pat",
         )
     times = np.empty((len(groups), len(sizes)))
     for i, group in enumerate(groups):

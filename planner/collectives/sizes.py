@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.errors import InputError
+from topologies.units import parse_bytes
 
-__all__ = ["MAX_BYTES", "check_sizes", "size_ladder"]
+__all__ = ["MAX_BYTES", "check_sizes", "parse_sizes", "size_ladder"]
 
 MAX_BYTES = 2**63 - 1
+_MAX_SIZES = 10_000
 
 
 def check_sizes(size_bytes: npt.ArrayLike, *, where: str = "sizes") -> npt.NDArray[np.float64]:
@@ -60,4 +62,24 @@ def size_ladder(first_bytes: int, last_bytes: int, *, factor: int = 2) -> list[i
     sizes = [first_bytes]
     while sizes[-1] * factor <= last_bytes:
         sizes.append(sizes[-1] * factor)
+    return sizes
+
+
+def parse_sizes(text: str, *, where: str = "--sizes") -> list[int]:
+    """Read ``1KiB:8GiB`` (doubling from the first to the last) or a list such as ``1MiB,64MiB``.
+
+    Raises
+    ------
+    InputError
+        If a size cannot be read, the range runs backwards, or there are too many.
+    """
+    if ":" in text:
+        first, _, last = text.partition(":")
+        low, high = parse_bytes(first, where=where), parse_bytes(last, where=where)
+        if low > high:
+            raise InputError(what="the range runs backwards", where=where, found=repr(text), allowed="FROM:TO")
+        return size_ladder(low, high)
+    sizes = [parse_bytes(piece, where=where) for piece in text.split(",")]
+    if len(sizes) > _MAX_SIZES:
+        raise InputError(what="too many sizes", where=where, found=len(sizes), allowed=f"at most {_MAX_SIZES}")
     return sizes
