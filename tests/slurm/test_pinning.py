@@ -13,8 +13,8 @@ from tests.slurm.planned import PlannedCluster, all_in
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[PlannedCluster]:
-    """64 nodes of 8 GPUs with the planner in charge."""
-    with PlannedCluster(num_nodes=64) as planned:
+    """64 nodes of 8 GPUs with the planner in charge, parking so long that a busy machine does not fail open."""
+    with PlannedCluster(num_nodes=64, settings={"park_s": 90}) as planned:
         planned.start_daemon()
         yield planned
 
@@ -33,8 +33,9 @@ def test_200_jobs_in_a_burst_run_exactly_where_they_were_planned(cluster: Planne
     own = [record for record in cluster.completed() if int(record["JobId"]) in jobs]
     assert sorted(int(record["JobId"]) for record in own) == sorted(jobs)  # each once in Slurm's own accounting
     assert {record["JobState"] for record in own} == {"COMPLETED"}
+    # A job that ends between two polls is never seen running; none is ever seen to start twice.
     wait_for(
-        lambda: cluster.journal("SELECT COUNT(*) FROM jobs WHERE state = 'done' AND starts = 1")[0][0] >= 200,
+        lambda: cluster.journal("SELECT COUNT(*) FROM jobs WHERE state = 'done' AND starts <= 1")[0][0] >= 200,
         timeout_s=20,
         what="the journal to hold the end of every job",
     )
