@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
+from planner.files.pdf import write_pdf
 from planner.files.writing import write_text
 from planner.problem import Problem
 from planner.result import Result, versions
@@ -79,6 +80,10 @@ class Report(Protocol):
         """Return one self-contained HTML page."""
         ...
 
+    def render_markdown(self, study: Any) -> str:
+        """Return the page's words and tables as Markdown."""
+        ...
+
 
 def fingerprints(inputs: Sequence[str | Path]) -> dict[str, str]:
     """Return the SHA-256 of each input that is a file; other inputs are told as they are."""
@@ -92,17 +97,21 @@ def fingerprints(inputs: Sequence[str | Path]) -> dict[str, str]:
 
 
 def write_report(study: Study, path: str | os.PathLike[str]) -> None:
-    """Write the page of a study, whole or not at all.
+    """Write the page of a study, whole or not at all: HTML, or by the file's ending Markdown (.md) or PDF (.pdf).
 
     Raises
     ------
     InputError
         If no report of that kind is installed.
     OutputError
-        If the file cannot be written.
+        If the file cannot be written, or no Chromium is there to print a PDF.
     """
+    ending = Path(path).suffix.lower()
     for point in entry_points(group=ENTRY_POINT_GROUP, name=study.kind):
         report: Report = point.load()()
-        write_text(path, report.render(study))
+        if ending == ".pdf":
+            write_pdf(report.render(study), path)
+        else:
+            write_text(path, report.render_markdown(study) if ending == ".md" else report.render(study))
         return
     raise InputError(what="no report of this kind is installed", where="report", found=repr(study.kind))

@@ -13,7 +13,7 @@ from reports.palette import INKS, JOBS
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Block", "Table", "Tile", "render_page", "script_json"]
+__all__ = ["Block", "Page", "Table", "Tile", "cell_text", "render_page", "script_json"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ def script_json(value: str) -> str:
     return value
 
 
-def _cell(value: object) -> str:
+def cell_text(value: object) -> str:
+    """Return a cell of a table as people read it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -93,47 +94,47 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def render_page(
-    title: str,
-    answer: Sequence[str],
-    blocks: Sequence[Block],
-    provenance: Provenance,
-    *,
-    eyebrow: str = "",
-    tiles: Sequence[Tile] = (),
-    made: Mapping[str, str] | None = None,
-) -> str:
-    """Return the page: the answer first, then the blocks, then how it was made.
+@dataclass(frozen=True)
+class Page:
+    """A page before it is HTML or Markdown.
 
-    Parameters
+    Attributes
     ----------
-    eyebrow
-        A word above the title: what kind of page this is.
+    eyebrow, title, answer, tiles
+        What kind of page this is, its heading, the answer in words, and the figures to take along.
+    blocks
+        The sections.
     made
         Further facts on how it was made, beside the provenance.
     """
+
+    title: str
+    answer: Sequence[str]
+    blocks: Sequence[Block]
+    provenance: Provenance
+    eyebrow: str = ""
+    tiles: Sequence[Tile] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
+
+
+def render_page(page: Page) -> str:
+    """Return the page as HTML: the answer first, then the blocks, then how it was made."""
     import jinja2
     from plotly.offline import get_plotlyjs
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = cell_text
     environment.filters["script_json"] = script_json
-    has_figures = any(block.figure is not None for block in blocks)
-    page: str = environment.get_template("page.html").render(
-        title=title,
-        eyebrow=eyebrow,
-        answer=answer,
-        tiles=tiles,
-        blocks=blocks,
-        figures={block.id: _figure_json(block.figure) for block in blocks if block.figure is not None},
-        provenance=provenance,
-        made=made or {},
+    figures = {block.id: _figure_json(block.figure) for block in page.blocks if block.figure is not None}
+    text: str = environment.get_template("page.html").render(
+        page=page,
+        figures=figures,
         palette=json.dumps({"jobs": JOBS, "inks": INKS}),
-        plotly=get_plotlyjs() if has_figures else "",
+        plotly=get_plotlyjs() if figures else "",
     )
-    return page.lstrip()
+    return text.lstrip()
 
 
 def _figure_json(figure: go.Figure) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from topologies.errors import OutputError
 
-__all__ = ["json_text", "write_text"]
+__all__ = ["json_text", "write_bytes", "write_text"]
 
 
 def json_text(value: Any) -> str:
@@ -36,7 +36,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     UnicodeEncodeError
         If the text holds half of a surrogate pair.
     """
-    data = text.encode("utf-8")
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file in one step, as `write_text` does.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     target = Path(path)
     temporary = ""
     try:

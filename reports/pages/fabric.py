@@ -7,7 +7,8 @@ import numpy as np
 from planner.report import FabricStudy
 from reports.explorer import explorer_json
 from reports.figures.tiers import TierLinks, tiers_of
-from reports.page import Block, Table, Tile, render_page
+from reports.markdown import render_markdown
+from reports.page import Block, Page, Table, Tile, render_page
 from topologies.fabric import Fabric
 
 __all__ = ["FabricPage"]
@@ -17,7 +18,15 @@ class FabricPage:
     """Renders a `FabricStudy`."""
 
     def render(self, study: FabricStudy) -> str:
-        """Return the page."""
+        """Return the page as HTML."""
+        return render_page(self.page(study))
+
+    def render_markdown(self, study: FabricStudy) -> str:
+        """Return the page's words and tables as Markdown."""
+        return render_markdown(self.page(study))
+
+    def page(self, study: FabricStudy) -> Page:
+        """Return what stands on the page."""
         fabric, tiers = study.fabric, tiers_of(study.fabric)
         words = (
             f"{fabric.num_accelerators:,} accelerators on {fabric.num_hosts:,} hosts, in {fabric.num_domains:,} "
@@ -39,7 +48,7 @@ class FabricPage:
         if fabric.assumptions:
             blocks.append(Block("assumed", "What was assumed", "Not in the sources.", notes=fabric.assumptions))
         made = {"fabric": f"{fabric.name}, sha256 {fabric.fingerprint}"}
-        return render_page(
+        return Page(
             study.title,
             [words, *([fabric.description] if fabric.description else [])],
             blocks,

@@ -10,7 +10,8 @@ from reports.explorer import explorer_json
 from reports.figures.comparison import slowdown_figure
 from reports.figures.placement_map import placement_map
 from reports.figures.tiers import tier_figure, tiers_of
-from reports.page import Block, Table, Tile, render_page
+from reports.markdown import render_markdown
+from reports.page import Block, Page, Table, Tile, render_page
 from reports.pages.busiest import busiest_links
 
 __all__ = ["PlacementPage"]
@@ -26,7 +27,15 @@ class PlacementPage:
     """Renders a `PlacementStudy`."""
 
     def render(self, study: PlacementStudy) -> str:
-        """Return the page."""
+        """Return the page as HTML."""
+        return render_page(self.page(study))
+
+    def render_markdown(self, study: PlacementStudy) -> str:
+        """Return the page's words and tables as Markdown."""
+        return render_markdown(self.page(study))
+
+    def page(self, study: PlacementStudy) -> Page:
+        """Return what stands on the page."""
         answer = study.results[0]
         blocks = [
             Block("decision", "Side by side", _BESIDE, table=_comparison(study)),
@@ -65,7 +74,7 @@ class PlacementPage:
             "objective": ", ".join(answer.objective.levels),
             "seed": str(answer.seed),
         }
-        return render_page(
+        return Page(
             study.title,
             _in_words(study),
             blocks,

@@ -152,7 +152,7 @@ function explorer(root, data, palette) {
     shown = scene(most);
     const {marks, edges, inside, place} = shown;
     const tiers = [...new Set(marks.map((m) => m.tier))].sort((a, b) => a - b);
-    const base = inside ? 190 : 132, gap = width < 520 ? 96 : 138, height = base + 34 + gap * (tiers.length - 1) + 22;
+    const base = inside ? 196 : 132, gap = width < 520 ? 96 : 138, height = base + 34 + gap * (tiers.length - 1) + 22;
     const left = 46, room = width - left - 8;
     const svg = make("svg", {viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": "Drawing of " + place.name + " by tiers"});
     const defs = make("defs", {}), hatch = make("pattern", {id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)"});
@@ -236,8 +236,9 @@ function explorer(root, data, palette) {
     const h = order[m.lo], n = start[h + 1] - start[h], y = m.y;
     g.append(make("rect", {x: left, y: y + 4, width: room, height: base - 14, rx: 8, class: "box"}));
     ports.forEach((p) => { g.append(make("rect", {x: portX(p) - 17, y: y - 4, width: 34, height: 18, rx: 3, class: "switchbox"})); g.append(make("text", {x: portX(p), y: y + 9, class: "nic", "text-anchor": "middle"}, "NIC " + p)); });
-    const step = room / n, bus = y + base - 30;
+    const step = room / n, bus = y + base - 42;
     g.append(make("rect", {x: left + 14, y: bus, width: room - 28, height: 10, rx: 3, class: "bus"}));
+    if (data.gpuUp) g.append(make("text", {x: left + room / 2, y: bus + 25, class: "name", "text-anchor": "middle"}, `scale-up: ${data.gpuUp.toLocaleString("en")} Gbit/s a GPU, one way`));
     for (let k = 0; k < n; k++) {
       const gpu = start[h] + k, x = left + step * (k + 0.5), w = Math.min(64, step * 0.8), top = y + 52, j = view.job[gpu];
       g.append(make("path", {d: `M${x} ${top + 56}V${bus}`, class: "link h" + heat(view.up[gpu]), style: "stroke-width:4"}));

@@ -4,7 +4,15 @@
   const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const style = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const figures = [...document.querySelectorAll(".figure")];
+  // Plotly travels as text and becomes a program when the first figure comes near: the answer need not wait for it.
+  const plotly = () => {
+    if (window.Plotly) return;
+    const program = document.createElement("script");
+    program.textContent = document.getElementById("plotly").textContent;
+    document.head.append(program);
+  };
   const draw = (box) => {
+    plotly();
     const figure = read("j" + box.id.slice(1)), phone = box.clientWidth < 520;
     figure.layout.font.color = style("--ink");
     if (phone) { figure.layout.font.size = 11; figure.layout.margin.l = 46; figure.layout.margin.r = 8; }
@@ -18,6 +26,9 @@
   addEventListener("beforeprint", () => { figures.filter((b) => !b.dataset.drawn).forEach(draw); document.querySelectorAll("details").forEach((d) => { d.open = true; }); });
   document.getElementById("theme").addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; figures.filter((b) => b.dataset.drawn).forEach(draw); });
   document.querySelectorAll(".explorer").forEach((box) => explorer(box, read(box.dataset.json), read("palette")));
-  window.drawFigures = () => { figures.forEach((box) => near.observe(box)); root.dataset.ready = performance.now().toFixed(0); };
+  window.drawFigures = () => {
+    if (location.hash === "#print") dispatchEvent(new Event("beforeprint")); else figures.forEach((box) => near.observe(box));
+    root.dataset.ready = performance.now().toFixed(0);
+  };
   root.dataset.explored = performance.now().toFixed(0);
 })();

@@ -177,3 +177,11 @@ def test_fabrics_open_and_zoom_to_a_host(open_page: Callable[..., Any], tmp_path
     assert opened.page.locator(".stage .gpu").count() == fabric_study(name).fabric.host_num_accelerators[0]
     assert opened.errors == []
     assert opened.requests == []
+
+
+def test_pdf_by_the_ending_of_the_file(tmp_path: Path) -> None:
+    write_report(placement_study(solvers=("first-fit",)), tmp_path / "page.pdf")
+    data = (tmp_path / "page.pdf").read_bytes()
+    assert data.startswith(b"%PDF-")
+    assert len(data) > 20_000
+    assert [path.name for path in tmp_path.iterdir()] == ["page.pdf"]

@@ -105,3 +105,24 @@ def test_json_in_a_script_cannot_end_it() -> None:
 def test_heat_steps(load: float, step: int) -> None:
     assert heat_step(load) == step
     assert step < len(HEAT)
+
+
+def test_markdown_has_the_same_figures_and_no_markup_of_users(tmp_path: Path) -> None:
+    study = placement_study()
+    write_report(study, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert text.startswith("# Placement \\<script\\>window.hit=1")
+    assert "cp-sat places 9 of 10 jobs" in text
+    assert not re.search(r"(?<!\\)<", text)
+    (row,) = [line for line in text.splitlines() if line.startswith("| slurm-tree |")]
+    assert int(row.split("|")[2]) == int(study.results[2].score["placed_accelerators"])
+    tables = [line for line in text.splitlines() if line.startswith("| ")]
+    assert "| solver | placed accelerators |" in tables[0]
+    assert tables[1].startswith("| --- | ---: |")
+
+
+def test_no_chromium_no_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OutputError, match="there is none"):
+        write_report(fabric_study("leaf-spine-4to1"), tmp_path / "page.pdf")
+    assert list(tmp_path.iterdir()) == []
