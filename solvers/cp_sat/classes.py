@@ -176,7 +176,7 @@ def requests(
     """
     alike: dict[tuple[object, ...], list[Job]] = defaultdict(list)
     chunks = {job.id: _chunks(job, largest_host) for job in jobs}
-    cuts = {job.id: _cut(job, has_wide_domains=has_wide_domains) for job in jobs}
+    cuts = {job.id: _cut(job, largest_host, has_wide_domains=has_wide_domains) for job in jobs}
     for job in jobs:
         is_single = sum(count for _, count in chunks[job.id]) == 1 and not job.spare_hosts and job.id not in apart
         is_bound = cuts[job.id] == "cover" or (cuts[job.id] == "loose" and _is_bound(job))
@@ -184,10 +184,11 @@ def requests(
     return [Request(tuple(group), chunks[group[0].id], cuts[group[0].id]) for group in alike.values()]
 
 
-def _cut(job: Job, *, has_wide_domains: bool) -> Cut:
+def _cut(job: Job, largest_host: int, *, has_wide_domains: bool) -> Cut:
     """Return which other cuts of a job would do."""
     if job.accelerators == 1 or job.accelerators_per_host is not None:
-        return "narrow" if job.isolation == "host" else "fixed"
+        is_whole = max(job.accelerators_per_host or 1, 1) == largest_host
+        return "narrow" if job.isolation == "host" and not is_whole else "fixed"
     if job.isolation == "host" or (job.anti_affinity and job.anti_affinity_reach == "host"):
         return "narrow"
     if job.same_domain or job.domain_group > 1:

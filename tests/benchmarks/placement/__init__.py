@@ -1,0 +1,1 @@
+"""Generated placement problems, and what is measured on them."""
