@@ -158,15 +158,29 @@ class Inventory:
         """Give a job's accelerators back."""
         self._settle(job, taken, -1)
 
+    def retire(self, host: int) -> None:
+        """Take what is free on a host out of use for good."""
+        accelerators = self.fabric.host_accelerators(host)
+        gone = accelerators[self.free[accelerators]]
+        self._mark(gone, 1)
+
+    def pick(self, job: Job, host: int, wanted: int) -> Int64s:
+        """Return the accelerators of a host that the job would get, at most `wanted`; nothing is taken."""
+        return self._on_host(job, host, wanted)
+
     def _settle(self, job: Job, taken: Taken, sign: int) -> None:
         accelerators = np.concatenate([taken.ranks, taken.spares])
         hosts = np.unique(self._host[accelerators]).astype(np.int64)
         changed = self.parts.settle(job, accelerators, sign) if job.is_part else accelerators
-        self.free[changed] = sign < 0
-        host = self._host[changed]
-        np.add.at(self.host_busy, host, sign)
-        for key, counts in self._usable.items():
-            np.add.at(counts, host[self._accepts[key][changed]], -sign)
+        self._mark(changed, sign)
         if job.exclusive:
             self._held[hosts] += sign
         self.neighbours.settle(job, hosts, sign)
+
+    def _mark(self, accelerators: Int64s, sign: int) -> None:
+        """Count accelerators as busy (`sign` 1) or free again (−1)."""
+        self.free[accelerators] = sign < 0
+        host = self._host[accelerators]
+        np.add.at(self.host_busy, host, sign)
+        for key, counts in self._usable.items():
+            np.add.at(counts, host[self._accepts[key][accelerators]], -sign)

@@ -40,8 +40,10 @@ class Counts:
         For each request how many of its jobs.
     stays
         Ids of running jobs that stay where they are.
-    weight, bound
-        Priority-weighted accelerators placed, and the most there could be.
+    weight
+        Priority-weighted accelerators placed.
+    bound
+        Of the model's goal: the most weight, or the least cost of moves; 0 for spread.
     is_proven
         True if no better answer of the model exists.
     """
@@ -117,9 +119,14 @@ class CountsModel:
             placed,
             frozenset(self.asked[r].job.id for r, stay in variables.stays.items() if solver.value(stay.stays)),
             weight,
-            weight if is_proven else solver.best_objective_bound / WEIGHT_SCALE,
+            self._bound(solver, weight if is_proven else None),
             is_proven,
         )
+
+    def _bound(self, solver: Any, proven_weight: float | None) -> float:
+        if self.goal == "weight" and proven_weight is not None:
+            return proven_weight
+        return 0.0 if self.goal == "spread" else float(solver.best_objective_bound) / WEIGHT_SCALE
 
     @property
     def narrow_weight(self) -> float:

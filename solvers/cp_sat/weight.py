@@ -18,7 +18,8 @@ from topologies.fabric import Int64s
 __all__ = ["place_weight"]
 
 _COMPACT_VARIABLES = 60_000  # chunk counts up to which one model of the whole cluster is solved
-_WHOLE_FRAC, _RELAXED_FRAC, _PATCH_FRAC = 0.6, 0.2, 0.35  # shares of the time that is left
+_WHOLE_FRAC, _RELAXED_FRAC, _PATCH_FRAC = 0.6, 0.3, 0.35  # shares of the time that is left
+_RELAXED_S = 0.15  # the least that the relaxation gets, if there is as much
 _PATCH_S = 1.0
 _PATCH_HOSTS, _PATCH_JOBS = 96, 60
 _PATIENCE = 60
@@ -60,7 +61,11 @@ def _relax(search: Search, whole: list[Job], fixed: Placement, unknown: float) -
     """Bound the weight without looking at places, and place the jobs that this chooses first."""
     inventory = Inventory(search.problem, fixed)
     model = build_model(inventory, whole, by_place=False)
-    counts = model.solve(time_limit_s=max(0.05, _RELAXED_FRAC * search.left_s), seed=search.seed, repeatable=False)
+    counts = model.solve(
+        time_limit_s=min(search.left_s, max(_RELAXED_S, _RELAXED_FRAC * search.left_s)),
+        seed=search.seed,
+        repeatable=False,
+    )
     if counts is None:
         return
     search.lower_bound(counts.bound + model.narrow_weight + unknown + _slack(whole), "bounding by counts")

@@ -16,7 +16,6 @@ from tests.benchmarks.measure import peak_memory_bytes
 from tests.benchmarks.placement.problems import clos, problem
 from tests.benchmarks.table import Table
 
-
 # Issue D's targets: hosts, jobs, time limit s, gap allowed (median, worst), memory MB.
 _TARGETS = (
     (64, 100, 0.2, 1e-9, 1e-9, 150),

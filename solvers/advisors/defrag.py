@@ -1,0 +1,132 @@
+"""Fewest moves of running jobs that make room, and an order in which they can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from planner.advice import Move, Moves
+from planner.evaluate import evaluate
+from planner.job import Job
+from planner.placement import Placement
+from planner.problem import Problem
+from solvers.cp_sat.expand import expand
+from solvers.cp_sat.model import build_model
+from solvers.inventory import Inventory, Taken
+from topologies.errors import InfeasibleError, InputError
+from topologies.fabric import Int64s
+
+__all__ = ["defrag", "ordered_steps"]
+
+_NONE = np.empty(0, np.int64)
+
+
+def defrag(
+    problem: Problem, placement: Placement, job: Job, *, copies: int = 1, time_limit_s: float = 10.0, seed: int = 1
+) -> Moves:
+    """Return the cheapest moves found that make room for more jobs, with a bound on the cost of any.
+
+    Parameters
+    ----------
+    problem, placement
+        Jobs and where they run. A job moves only if it is movable, at its cost a move.
+    job, copies
+        What room is wanted for; it starts in the last steps.
+
+    Raises
+    ------
+    InputError
+        If the placement is none of the problem's, or the job's id is taken.
+    InfeasibleError
+        If no moves make room, or none were found in time.
+    """
+    placement.check(problem)
+    wanted = [replace(job, id=job.id if copies == 1 else f"{job.id}#{i}") for i in range(copies)]
+    taken = [new.id for new in wanted if new.id in problem.job_idx]
+    if taken:
+        raise InputError(what="room is wanted for a job that is there already", found=repr(taken[0]))
+    stays = [there for there in problem.jobs if there.id in placement]
+    movable = [there for there in stays if _can_move(there)]
+    fixed = placement.only({there.id for there in stays if not _can_move(there)})
+    asked = replace(
+        problem,
+        jobs=(*stays, *wanted),
+        running={there.id: placement.ranks[there.id] for there in movable},
+    )
+    inventory = Inventory(asked, fixed)
+    running = {there.id: Taken(placement.ranks[there.id]) for there in movable}
+    model = build_model(
+        inventory,
+        [*movable, *wanted],
+        goal="moves",
+        least_weight=sum(there.weight for there in (*movable, *wanted)),
+        running=running,
+    )
+    counts = model.solve(time_limit_s=time_limit_s, seed=seed, repeatable=False)
+    if counts is None:
+        raise InfeasibleError(
+            what="no moves that make room were found",
+            where=f"job {job.id!r}",
+            found=f"{len(movable)} jobs may move",
+            fix="let more jobs move, ask for less, or give more time",
+        )
+    moved = expand(counts, model, Inventory(asked, fixed))
+    after = Placement({**fixed.ranks, **moved.ranks}, {**fixed.spares, **moved.spares})
+    left = [new.id for new in (*movable, *wanted) if new.id not in after]
+    if left:
+        raise InfeasibleError(what="the moves found could not be carried out", where=f"job {left[0]!r}")
+    after.check(asked)
+    cost = sum(
+        there.move_cost * there.accelerators
+        for there in movable
+        if not np.array_equal(np.sort(after.ranks[there.id]), np.sort(placement.ranks[there.id]))
+    )
+    return Moves(
+        tuple(ordered_steps(placement, after)),
+        after,
+        cost,
+        max(0.0, min(cost, counts.bound)),
+        dict(evaluate(replace(asked, jobs=tuple(stays)), placement.only({s.id for s in stays})).components),
+        dict(evaluate(asked, after).components),
+    )
+
+
+def _can_move(job: Job) -> bool:
+    return job.movable and not job.is_part and not job.spare_hosts
+
+
+def ordered_steps(before: Placement, after: Placement) -> Iterator[Move]:
+    """Yield the steps from one placement to another in an order in which no accelerator is ever held twice.
+
+    A job goes as soon as all it goes to is free of others. Where jobs wait for each other in a ring, the one with
+    fewest accelerators stops first and starts again at the end of the ring.
+    """
+    held: dict[int, str] = {int(a): job_id for job_id, ranks in before.ranks.items() for a in ranks}
+    waiting = {
+        job_id: ranks
+        for job_id, ranks in after.ranks.items()
+        if job_id not in before or not np.array_equal(np.sort(ranks), np.sort(before.ranks[job_id]))
+    }
+    where: dict[str, Int64s] = {job_id: before.ranks.get(job_id, _NONE) for job_id in waiting}
+    while waiting:
+        ready = [
+            job_id for job_id, target in waiting.items() if all(held.get(int(a), job_id) == job_id for a in target)
+        ]
+        if not ready:
+            job_id = min((i for i in waiting if len(where[i])), key=lambda i: (len(where[i]), i))
+            yield Move(job_id, "stop", where[job_id], _NONE)
+            _leave(held, where[job_id])
+            where[job_id] = _NONE
+            continue
+        job_id = sorted(ready, key=lambda i: (not len(where[i]), i))[0]
+        source, target = where.pop(job_id), waiting.pop(job_id)
+        _leave(held, source)
+        held.update((int(a), job_id) for a in target)
+        yield Move(job_id, "move" if len(source) else "start", source, target)
+
+
+def _leave(held: dict[int, str], accelerators: Int64s) -> None:
+    for accelerator in accelerators.tolist():
+        held.pop(accelerator, None)
