@@ -14,7 +14,7 @@ def main(page_path: str, picture_path: str) -> None:
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1240, "height": 1230}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1240, "height": 1640}, color_scheme="light")
         page.goto(Path(page_path).resolve().as_uri())
         page.wait_for_function("document.documentElement.dataset.ready")
         page.screenshot(path=picture_path)

@@ -6,6 +6,7 @@ import numpy as np
 
 from planner.report import FabricStudy
 from reports.explorer import explorer_json
+from reports.figures.collectives import collective_figure, growing_groups
 from reports.figures.tiers import TierLinks, tiers_of
 from reports.markdown import render_markdown
 from reports.page import Block, Page, Table, Tile, render_page
@@ -30,7 +31,8 @@ class FabricPage:
         fabric, tiers = study.fabric, tiers_of(study.fabric)
         words = (
             f"{fabric.num_accelerators:,} accelerators on {fabric.num_hosts:,} hosts, in {fabric.num_domains:,} "
-            f"scale-up domains, {fabric.num_leaf_groups:,} leaf groups and {fabric.num_pods:,} pods."
+            f"scale-up domains, {fabric.num_leaf_groups:,} leaf groups and {fabric.num_pods:,} "
+            f"pod{'s' if fabric.num_pods > 1 else ''}."
         )
         rows = [[t.name, len(t.links) // 2, t.low_gbps, t.high_gbps, t.total_gbps / 1e3] for t in tiers]
         columns = ["tier", "cables", "slowest Gbit/s", "fastest Gbit/s", "total Tbit/s each way"]
@@ -39,10 +41,11 @@ class FabricPage:
             Block(
                 "fabric",
                 "The fabric by tiers",
-                fabric.description,
+                "Hosts below, switches above; go in by a click, down to NICs and accelerators.",
                 explorer=explorer_json(fabric),
                 short="Fabric",
             ),
+            *_collectives(fabric),
             Block("bill", "Bill of parts", _BILL, table=_bill(fabric)),
         ]
         if fabric.assumptions:
@@ -70,7 +73,11 @@ def _tiles(fabric: Fabric, tiers: list[TierLinks]) -> list[Tile]:
     tiles = [
         Tile("Accelerators", f"{fabric.num_accelerators:,}", f"on {fabric.num_hosts:,} hosts"),
         Tile("Scale-up domain", f"{fabric.num_accelerators / fabric.num_domains:,.4g}", "accelerators each"),
-        Tile("Leaf groups", f"{fabric.num_leaf_groups:,}", f"in {fabric.num_pods:,} pods"),
+        Tile(
+            "Leaf groups",
+            f"{fabric.num_leaf_groups:,}",
+            f"in {fabric.num_pods:,} pod{'s' if fabric.num_pods > 1 else ''}",
+        ),
     ]
     if scale_out:
         cables = sum(len(t.links) for t in scale_out) // 2
@@ -79,6 +86,36 @@ def _tiles(fabric: Fabric, tiers: list[TierLinks]) -> list[Tile]:
         ratio = scale_out[0].total_gbps / scale_out[1].total_gbps
         tiles.append(Tile("Oversubscription", f"{ratio:.3g} : 1", f"{scale_out[0].name} over {scale_out[1].name}"))
     return tiles
+
+
+def _collectives(fabric: Fabric) -> list[Block]:
+    """Return what an all-reduce gets, by size and by how far it reaches; nothing where the model has no answer."""
+    table = growing_groups(fabric)
+    if table is None:
+        return []
+    busbw, (fast, slow) = table.busbw_bytes_per_s / 1e9, table.time_band_s
+    at = [int(np.searchsorted(table.size_bytes, 2.0**power)) for power in (20, 26, 30, 33)]
+    rows = []
+    for g, ranks in enumerate(table.num_ranks.tolist()):
+        link = int(table.bottleneck_link[g])
+        band = f"{busbw[g, at[2]] * table.time_s[g, at[2]] / slow[g, at[2]]:.0f}–"
+        band += f"{busbw[g, at[2]] * table.time_s[g, at[2]] / fast[g, at[2]]:.0f}"
+        held = fabric.link_name(link) if link >= 0 else "–"
+        rows.append([ranks, *(float(busbw[g, s]) for s in at), band, str(table.algorithm[g, at[2]]), held])
+    columns = ["accelerators", "1 MiB", "64 MiB", "1 GiB", "8 GiB", "band at 1 GiB", "as NCCL would", "held back by"]
+    return [
+        Block(
+            "collectives",
+            "What an all-reduce gets",
+            "busbw by size, each group alone on the fabric, by the algorithm that NCCL would pick. "
+            f"Efficiency of links: {table.efficiency.source}.",
+            collective_figure(table),
+            "Line chart: bus bandwidth of an all-reduce against its size, one line for each number of accelerators.",
+            Table(columns, rows, "busbw in GB/s"),
+            notes=table.assumptions,
+            short="Collectives",
+        )
+    ]
 
 
 def _bill(fabric: Fabric) -> Table:

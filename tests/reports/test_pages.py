@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from planner.report import fingerprints, write_report
+from reports.figures.collectives import growing_groups
 from reports.page import script_json
 from reports.pages.fabric import FabricPage
 from reports.pages.placement import PlacementPage
 from reports.palette import HEAT, heat_step
 from tests.reports.studies import HOSTILE, fabric_study, placement_study
 from topologies.errors import OutputError
+from topologies.files.fabric_file import load_fabric
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +128,21 @@ def test_no_chromium_no_pdf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(OutputError, match="there is none"):
         write_report(fabric_study("leaf-spine-4to1"), tmp_path / "page.pdf")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fabric_page_tells_what_an_all_reduce_gets() -> None:
+    table = growing_groups(load_fabric("dgx-h100-superpod-1su"))
+    assert table is not None
+    assert table.num_ranks.tolist() == [8, 16, 248]  # a host, two hosts, the leaf group, which is all there is
+    page = FabricPage().page(fabric_study("dgx-h100-superpod-1su"))
+    (block,) = [b for b in page.blocks if b.id == "collectives"]
+    assert block.table is not None
+    assert [row[0] for row in block.table.rows] == [8, 16, 248]
+    at_1_gib = table.busbw_bytes_per_s[:, table.size_bytes.tolist().index(2.0**30)] / 1e9
+    assert [row[3] for row in block.table.rows] == pytest.approx(at_1_gib.tolist())
+    for row in block.table.rows:
+        low, high = (float(text) for text in str(row[5]).split("–"))
+        assert low < float(str(row[3])) < high
+    figure = block.figure
+    assert figure is not None
+    assert [list(trace.y) for trace in figure.data] == [pytest.approx(y / 1e9) for y in table.busbw_bytes_per_s]
