@@ -7,7 +7,7 @@ been passed over often get a promise too. This is EASY backfilling (Lifka 1995) 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -56,7 +56,14 @@ class Admission:
     forbidden: dict[tuple[str, int], Bools] = field(default_factory=dict)
 
 
-def admit(asks: Sequence[Ask], room: Room, running: Sequence[Taken], now_s: float) -> Admission:
+def admit(
+    asks: Sequence[Ask],
+    room: Room,
+    running: Sequence[Taken],
+    now_s: float,
+    *,
+    is_patient: Callable[[Ask], bool] = lambda ask: False,
+) -> Admission:
     """Walk the jobs in order and decide which start now.
 
     Parameters
@@ -69,11 +76,20 @@ def admit(asks: Sequence[Ask], room: Room, running: Sequence[Taken], now_s: floa
         What holds the rest, and until when.
     now_s
         Seconds since the epoch.
+    is_patient
+        Whether a job that could start now, but on more leaves than its size needs, waits a little for better hosts.
+        Jobs behind it go on.
     """
     result = Admission(room)
+    leaf_sizes = np.sort(np.bincount(room.leaf, minlength=1))[::-1].cumsum()
     for ask in asks:
         forbidden = _forbidden(ask, result.promises, len(room.hosts), now_s)
         hosts = fit(ask, result.room, forbidden=forbidden)
+        if hosts is not None and ask.is_ours:
+            least = int(np.searchsorted(leaf_sizes, len(hosts))) + 1
+            if len(np.unique(room.leaf[hosts])) > least and is_patient(ask):
+                result.waiting[ask.key] = "waits a little for hosts on fewer leaf switches"
+                continue
         if hosts is not None:
             result.placed[ask.key] = hosts
             if forbidden is not None:

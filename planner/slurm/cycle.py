@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CycleOutcome", "CyclePlanner", "Snapshot"]
 
 MAX_ARRAY_TASKS_A_CYCLE = 64
+MAX_NOTES = 20_000
 MAX_RENEWALS_A_CYCLE = 300  # 2.4 ms each through scontrol's standard input: at most 0.7 s of a cycle
 _SOLVER_SHARE = 0.75  # the rest goes to reading its answer, checking it and telling Slurm
 _LEAST_SOLVER_S = 0.1
@@ -94,6 +95,7 @@ class CyclePlanner:
         daemon_start_s: float = 0.0,
     ) -> None:
         self.settings, self.planner, self.fabric = settings, planner or KeepStart(), fabric
+        self.could_start_s: dict[tuple[str, int], float] = {}
         self._limits = Limits(
             settings.park_s, settings.max_parked_s, settings.max_tries, settings.start_grace_s, daemon_start_s
         )
@@ -111,6 +113,13 @@ class CyclePlanner:
             Numbers of jobs never to be touched again.
         """
         return _Cycle(self, snapshot, live, handed_over).run()
+
+    def forget_patience(self, placed: Iterable[tuple[str, int]]) -> None:
+        """Drop what was noted of jobs that start now; the oldest notes too when there are very many."""
+        for key in placed:
+            self.could_start_s.pop(key, None)
+        while len(self.could_start_s) > MAX_NOTES:
+            self.could_start_s.pop(next(iter(self.could_start_s)))
 
     @property
     def limits(self) -> Limits:
@@ -150,7 +159,8 @@ class _Cycle:
         asks = self._asks()
         running = [self.maker.taken_by(job, self.detail(job)) for job in self.snap.jobs if job.is_running and job.nodes]
         room = self.room.with_rings(taken.hosts for taken in running).take(self.held)
-        admission = admit(asks, room, running + self.held, self.now_s)
+        admission = admit(asks, room, running + self.held, self.now_s, is_patient=self._is_patient)
+        self.owner.forget_patience(admission.placed)
         answer = self._improve(asks, admission, room)
         for ask in asks:
             if ask.is_ours:
@@ -327,6 +337,13 @@ class _Cycle:
         if fault:
             return BatchAnswer(start, figures | {"solver": "leaf-fit", "solver_refused": fault})
         return BatchAnswer(answer.placed, figures)
+
+    def _is_patient(self, ask: Ask) -> bool:
+        """Whether a job that could start on more leaves than it needs still waits; counted from when it first could."""
+        if not self.settings.patience_s:
+            return False
+        first_s = self.owner.could_start_s.setdefault(ask.key, self.now_s)
+        return 0 <= self.now_s - first_s < self.settings.patience_s
 
     def _solver_time_s(self) -> float:
         """Return what the budget leaves to the solver after reading and admission, less its own share of checking."""

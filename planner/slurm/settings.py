@@ -50,6 +50,9 @@ class SlurmSettings(StrictModel):
         After so many plans that Slurm did not carry out, a job is handed to Slurm and never touched again.
     start_grace_s
         A pinned job that Slurm has not started after this time, though its nodes are free, is handed to Slurm.
+    patience_s
+        A job that could start now, but on more leaf switches than its size needs, waits so long for better hosts while
+        jobs behind it go on; 0 never makes a job wait that could start.
     plan_depth
         Jobs looked at in one plan, in priority order.
     partitions
@@ -80,6 +83,7 @@ class SlurmSettings(StrictModel):
     max_parked_s: Annotated[int, Field(ge=10, le=7 * 86400)] = 3600
     max_tries: Annotated[int, Field(ge=1, le=100)] = 3
     start_grace_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    patience_s: Annotated[float, Field(ge=0, le=86400)] = 0.0
     plan_depth: Annotated[int, Field(ge=1, le=20000)] = 1000
     partitions: list[_Word] = Field(default_factory=list)
     solver: _Word = "cp-sat"

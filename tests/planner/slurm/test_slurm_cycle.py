@@ -418,3 +418,29 @@ def test_an_answer_that_does_not_fit_is_not_carried_out(answer: str) -> None:
     slurm.tick()
     assert job.state == "RUNNING"
     assert "gpu0001" not in job.placed
+
+
+@pytest.mark.parametrize("patience_s", [0, 5])
+def test_patience_waits_for_fewer_leaves_but_not_for_ever(patience_s: int) -> None:
+    """Two hosts free on each of two leaves: a job of 4 crosses, or waits five seconds for a leaf."""
+    slurm = FakeSlurm(num_nodes=8)
+    left = slurm.run_on(["gpu0001", "gpu0002"])
+    slurm.run_on(["gpu0005", "gpu0006"])
+    driver = Driver(slurm, patience_s=patience_s)
+    job = slurm.submit(4)
+    small = slurm.submit(2)
+    driver.turn()
+    assert job.state == ("RUNNING" if patience_s == 0 else "PENDING")
+    assert small.state == ("PENDING" if patience_s == 0 else "RUNNING")
+    if patience_s:
+        slurm.end(small)
+        slurm.end(left)
+        driver.turn(times=2)
+        assert leaves(slurm, job.placed) == 1
+        slurm.end(job)
+        slurm.run_on(["gpu0001", "gpu0002"])
+        late = slurm.submit(4)
+        driver.turn(times=5)
+        assert late.state == "PENDING"
+        driver.turn(times=3)
+        assert leaves(slurm, late.placed) == 2
