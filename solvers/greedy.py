@@ -93,6 +93,7 @@ class GreedySolver:
 
     name = "greedy"
     policy: Callable[[int], Policy]
+    rule = ""
 
     def solve(
         self,
@@ -111,7 +112,7 @@ class GreedySolver:
         waiting = in_order(job for job in problem.jobs if job.id not in kept)
         placed, left_out = place_in_order(inventory, waiting, self.policy(seed), until_s=began + time_limit_s)
         placement = merged(kept, placed)
-        refusals: tuple[Refusal, ...] = tuple(refusal(inventory, job) for job in left_out)
+        refusals: tuple[Refusal, ...] = tuple(refusal(inventory, job, rule=self.rule) for job in left_out)
         bound = trivial_bound(problem)
         score = evaluate(problem, placement, seed=seed)
         elapsed = time.monotonic() - began

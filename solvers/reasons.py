@@ -11,8 +11,16 @@ from solvers.room import most_room
 __all__ = ["asked_text", "obstacle_text", "refusal"]
 
 
-def refusal(inventory: Inventory, job: Job) -> Refusal:
-    """Return why a job does not fit into what is free now."""
+def refusal(inventory: Inventory, job: Job, *, rule: str = "") -> Refusal:
+    """Return why a job does not fit into what is free now.
+
+    Parameters
+    ----------
+    rule
+        Where a solver with rules of its own places jobs: named if the job's own rules leave room.
+    """
+    if rule and most_room(inventory, job) >= job.accelerators:
+        return Refusal(job.id, f"needs {asked_text(job)}; there is room by its own rules, but not where {rule}")
     return Refusal(job.id, f"needs {asked_text(job)}; {obstacle_text(inventory, job)}")
 
 
