@@ -18,7 +18,7 @@ from planner.collectives.nccl.hardware import counted_nvlink_bytes_per_s
 from planner.collectives.network_limits import NetworkLimits
 from topologies.units import from_us
 
-__all__ = ["exchange_times_s", "pair_channels", "send_recv_times_s"]
+__all__ = ["exchange_latency_s", "exchange_times_s", "pair_channels", "scale_up_frac", "send_recv_times_s"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -40,14 +40,14 @@ def pair_channels(num_units: int) -> int:
     return max(1, -(-_PAIR_CHANNELS // num_units))
 
 
-def _latency_s(group: Group, peers: int, efficiency: Efficiency) -> float:
+def exchange_latency_s(group: Group, peers: int, efficiency: Efficiency) -> float:
     """Return the base and a hop for each round of peers."""
     between = group.num_units > 1
     factor = efficiency.latency_factor if between else efficiency.scale_up_latency_factor
     return factor * (_BASE_S + -(-peers // _PEERS_AT_ONCE) * (_BETWEEN_S if between else _INSIDE_S))
 
 
-def _scale_up_frac(group: Group) -> float:
+def scale_up_frac(group: Group) -> float:
     """Return what NCCL counts of the scale-up line rate."""
     line = group.least("scale_up_bytes_per_s")
     return counted_nvlink_bytes_per_s(line, group.communicator.architecture) / line if line else 1.0
@@ -71,8 +71,8 @@ def exchange_times_s(groups: Sequence[Group], limits: NetworkLimits, sizes: _Flo
         lone = ranks == 2 and group.num_units == 2
         frac = efficiency.pair_frac if lone else efficiency.exchange_frac
         network = limits.network_s_per_byte[i] / frac
-        inside = limits.scale_up_s_per_byte[i] / (efficiency.exchange_frac * _scale_up_frac(group))
-        times[i] = _latency_s(group, ranks - 1, efficiency) + sizes * max(network, inside)
+        inside = limits.scale_up_s_per_byte[i] / (efficiency.exchange_frac * scale_up_frac(group))
+        times[i] = exchange_latency_s(group, ranks - 1, efficiency) + sizes * max(network, inside)
     return times
 
 
@@ -85,11 +85,11 @@ def send_recv_times_s(
         inside = 0.0
         line = group.least("scale_up_bytes_per_s")
         if line:
-            inside = 1.0 / (line * _scale_up_frac(group) * efficiency.scale_up_frac)
+            inside = 1.0 / (line * scale_up_frac(group) * efficiency.scale_up_frac)
         between = 0.0
         if group.num_units > 1:
             nic = min(float(kind.view.nic_bytes_per_s.min()) for kind in set(group.kind))
             pair = min(nic * efficiency.pair_frac, pair_channels(group.num_units) * _PAIR_CHANNEL_BYTES_PER_S)
             between = 1.0 / (pair * limits.through_frac[i])
-        times[i] = _latency_s(group, 1, efficiency) + sizes * max(inside, between)
+        times[i] = exchange_latency_s(group, 1, efficiency) + sizes * max(inside, between)
     return times
