@@ -19,6 +19,8 @@ SUITES = MappingProxyType(
         "netns": "planner.validation.suites.netns:SUITE",
         "nccl": "planner.validation.suites.nccl:SUITE",
         "sweeps": "planner.validation.suites.sweeps:SUITE",
+        "pairwise": "planner.validation.suites.pairwise:SUITE",
+        "effects": "planner.validation.suites.effects:SUITE",
     }
 )
 

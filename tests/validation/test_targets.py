@@ -48,3 +48,29 @@ def test_the_uncalibrated_band_is_what_the_sweeps_show() -> None:
     errors = [c.error_frac for c in suite.outcome.cases if c.kind == "uncalibrated" and c.counts]
     inside = sum(error is not None and error <= UNCALIBRATED.error_frac for error in errors)
     assert inside >= 0.9 * len(errors)
+
+
+def test_pairs_of_nodes_keep_their_targets() -> None:
+    (suite,) = run_suites(DATA, ["pairwise"]).suites
+    assert suite.met
+    assert suite.agreement_frac() == 1.0
+    medians = [case for case in suite.outcome.cases if case.kind == "median"]
+    assert len(medians) == 8
+    assert max(case.error_frac or 1.0 for case in medians) < 0.07
+
+
+def test_every_claim_is_reproduced_or_listed_with_the_reason() -> None:
+    (suite,) = run_suites(DATA, ["effects"]).suites
+    assert suite.met
+    cases = suite.outcome.cases
+    assert sum(case.counts for case in cases) >= 40
+    failed = [case.name for case in cases if case.agrees is False]
+    assert sorted(failed) == [
+        "stas_leaving_the_node: 1GiB",
+        "stas_leaving_the_node: 1MiB",
+        "stas_leaving_the_node: 32KiB",
+        "together_sharp_gain",
+    ]
+    left_out = [case.name for case in cases if not case.counts]
+    for name in (*failed, *left_out):
+        assert any(note.startswith(name) for note in suite.outcome.notes), name

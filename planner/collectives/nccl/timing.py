@@ -45,6 +45,7 @@ _NVLS_TREE_CHUNK_STEPS = ((4, 64 * 1024), (1, 32 * 1024))
 _TREE_PROTOCOL_FRAC = (1 / 3.8, 120 / 128, 1.0)
 
 _IN_SWITCH = (Algorithm.NVLS, Algorithm.NVLS_TREE)
+_IN_NETWORK = (Algorithm.COLLNET_DIRECT, Algorithm.COLLNET_CHAIN)
 
 
 def _chunk_bytes(sizes: _Floats, flight: float, largest: float, steps: Sequence[tuple[int, int]]) -> _Floats:
@@ -167,6 +168,8 @@ def actual_times_s(
                 rate[here] = _tree_rates(group, table, sizes[here], protocol[here], frac, efficiency.tree_frac)
             else:
                 rate[here] *= _between_units(group, kind, group.least("ring_nic_bytes_per_s") * frac)
+                if kind in _IN_NETWORK:
+                    rate[here] = np.minimum(rate[here], group.least("ring_nic_bytes_per_s") * _IN_NETWORK_FRAC)
         if not one:
             rate = np.where(protocol == Protocol.LL128, rate * efficiency.ll128_frac, rate)
             lat = np.where(algorithm == Algorithm.TREE, lat * efficiency.tree_latency_factor, lat)

@@ -13,6 +13,7 @@ import numpy as np
 
 from planner.collectives.efficiency import NETWORK_LATENCY_FACTORS, Efficiency, default_efficiency
 from planner.collectives.nccl.constants import Algorithm
+from planner.validation.datadir import DataDir
 from planner.validation.suites.reference_systems import accelerator_part
 from topologies.builder import FabricBuilder
 from topologies.errors import InputError
@@ -20,7 +21,7 @@ from topologies.fabric import Fabric
 from topologies.names import NameTemplate
 from topologies.units import from_gb_per_s, from_gbps
 
-__all__ = ["Setup", "efficiency_of", "fabric_of", "forced_algorithm", "read_setup"]
+__all__ = ["Setup", "efficiency_of", "fabric_of", "forced_algorithm", "read_setup", "read_setups"]
 
 # A scale-up domain larger than a baseboard joins hosts.
 _BASEBOARD = 8
@@ -134,6 +135,25 @@ def read_setup(entry: object, where: str) -> Setup | None:
         network=str(entry.get("fabric", "")),
         algo=str(entry.get("algo", "")),
     )
+
+
+def read_setups(data: DataDir, name: str) -> dict[tuple[str, str], Setup | None]:
+    """Read a file of set-ups: (id, collective) → set-up.
+
+    Raises
+    ------
+    InputError
+        If the file or an entry is malformed.
+    """
+    document = data.yaml(name)
+    entries = document.get("cases") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise InputError(what="no list of cases", where=data.path / name, allowed="a mapping with a list `cases`")
+    setups: dict[tuple[str, str], Setup | None] = {}
+    for i, entry in enumerate(entries):
+        setup = read_setup(entry, f"{data.path / name}: case {i}")
+        setups[str(entry["id"]), str(entry["collective"])] = setup
+    return setups
 
 
 def _domain_of_host(setup: Setup) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

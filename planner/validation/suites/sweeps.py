@@ -24,7 +24,7 @@ from planner.validation.suites.measured_systems import (
     efficiency_of,
     fabric_of,
     forced_algorithm,
-    read_setup,
+    read_setups,
 )
 from topologies.errors import InputError
 from topologies.fabric import Fabric
@@ -96,14 +96,7 @@ def _row_time_s(row: Row, size: float, factor: float) -> float | None:
 
 
 def _read_runs(data: DataDir) -> tuple[list[_Run], list[Case]]:
-    document = data.yaml(_SETUPS)
-    entries = document.get("cases") if isinstance(document, dict) else None
-    if not isinstance(entries, list):
-        raise InputError(what="no list of cases", where=data.path / _SETUPS, allowed="a mapping with a list `cases`")
-    setups: dict[tuple[str, str], Setup | None] = {}
-    for i, entry in enumerate(entries):
-        setup = read_setup(entry, f"{data.path / _SETUPS}: case {i}")
-        setups[str(entry["id"]), str(entry["collective"])] = setup
+    setups = read_setups(data, _SETUPS)
     rows: dict[tuple[str, str], list[Row]] = {}
     for row in data.rows(_ROWS, columns=("case_id", "collective", "size_bytes")):
         rows.setdefault((row.text("case_id"), row.text("collective")), []).append(row)
