@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from planner.slurm.heartbeat import write_whole
-from planner.slurm.hostlist import is_host_name
 from topologies.errors import InputError
+from topologies.hostlist import is_host_name
 
 __all__ = ["PROLOGUE_HELPER", "host_file_lines", "remove_old_host_files", "write_host_file"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from planner.slurm.commands import SlurmCommands
 from planner.slurm.cycle import CyclePlanner
-from planner.slurm.hostlist import compress_hosts
 from planner.slurm.lifecycle import is_parked
 from planner.slurm.reader import SnapshotReader
 from planner.slurm.service import load_site_fabric, make_planner
 from planner.slurm.settings import SlurmSettings
 from planner.slurm.updates import PARKED
+from topologies.hostlist import compress_hosts
 
 __all__ = ["preview"]
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from planner.slurm.commands import CommandError, SlurmCommands
-from planner.slurm.hostlist import expand_hosts
 from planner.slurm.records import JobDetail, QueuedJob
 from topologies.errors import InputError
+from topologies.hostlist import expand_hosts
 
 __all__ = [
     "SQUEUE_FORMAT",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from planner.slurm.commands import SlurmCommands
-from planner.slurm.hostlist import expand_hosts, is_host_name
 from planner.slurm.read_jobs import parse_duration, parse_gpus, parse_time
 from planner.slurm.records import NodeRecord, PartitionRecord, ReservationRecord, SiteConfig
+from topologies.hostlist import expand_hosts, is_host_name
 
 __all__ = [
     "parse_config",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from planner.slurm.commands import SlurmCommands
-from planner.slurm.hostlist import expand_hosts
 from planner.slurm.records import SlurmTopology, TopologyUnit
+from topologies.hostlist import expand_hosts
 
 __all__ = ["parse_topology", "read_topology"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.slurm.hostlist import compress_hosts, expand_hosts, is_host_name
 from topologies.errors import InputError
 from topologies.fabric import Fabric
+from topologies.hostlist import compress_hosts, expand_hosts, is_host_name
 
 __all__ = ["TopologyPlan", "blocks_of_fabric", "check_topology_conf", "conf_text", "tree_of_fabric", "yaml_text"]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 
 from planner.slurm.commands import CommandOutput, SlurmCommands
-from planner.slurm.hostlist import compress_hosts, is_host_name
 from topologies.errors import InputError
+from topologies.hostlist import compress_hosts, is_host_name
 
 __all__ = ["PARKED", "PINNED", "RELEASED", "merge_mark", "send_updates", "update_line"]
 

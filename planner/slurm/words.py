@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from planner.slurm.hostlist import compress_hosts
 from planner.slurm.journal import Decision, TrackedJob
+from topologies.hostlist import compress_hosts
 
 __all__ = ["job_story", "state_in_words"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from planner.slurm.commands import CommandOutput
 from planner.slurm.cycle import Snapshot
-from planner.slurm.hostlist import compress_hosts, expand_hosts
 from planner.slurm.read_jobs import SQUEUE_FORMAT, read_details, read_queue
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_topology
+from topologies.hostlist import compress_hosts, expand_hosts
 
 US = "\x1f"
 

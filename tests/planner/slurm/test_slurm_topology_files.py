@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from planner.slurm.hostlist import expand_hosts
 from planner.slurm.room import build_room
 from planner.slurm.slurm_fabric import fabric_of_room
 from planner.slurm.topology_files import (
@@ -19,6 +18,7 @@ from tests.planner.slurm.fake_slurm import FakeSlurm
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 from topologies.files.fabric_file import load_fabric
+from topologies.hostlist import expand_hosts
 
 
 def small() -> Fabric:

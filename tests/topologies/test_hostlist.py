@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.slurm.hostlist import MAX_HOSTS, compress_hosts, expand_hosts, is_host_name
 from topologies.errors import InputError
+from topologies.hostlist import MAX_HOSTS, compress_hosts, expand_hosts, is_host_name
 
 
 @pytest.mark.parametrize(
