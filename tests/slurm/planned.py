@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from tests.slurm.emulator import EmulatedCluster, wait_for
 
 LUA_MODULE = Path(__file__).parents[2] / "planner/slurm/files/scaleplan_submit.lua"
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SCALEPLAN = [sys.executable, "-c", "from planner.cli.main import main; main()", "slurm"]
 
 _JOB_SUBMIT = """\
@@ -94,6 +96,7 @@ class PlannedCluster(EmulatedCluster):
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                preexec_fn=_die_with_parent,
             )
         if wait:
             began = time.time()
@@ -143,6 +146,11 @@ class PlannedCluster(EmulatedCluster):
         for line in self.log_path.read_text().splitlines():
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
+
+
+def _die_with_parent() -> None:
+    """Let the kernel end the daemon with the test run, however that ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def all_in(cluster: EmulatedCluster, jobs: list[int], *states: str) -> bool:
