@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.collective import compared_rows
+from planner.cli.collective import compared_rows, readable
 from planner.cli.fabric import FabricArgument, JsonOption
 from planner.cli.output import print_json, print_lines, print_table
 
@@ -97,9 +97,9 @@ def _show(made: Calibration, fabric: str) -> None:
                 after.collective,
                 after.num_ranks,
                 after.size_bytes,
-                to_us(after.measured_s),
-                to_us(before.predicted_s),
-                to_us(after.predicted_s),
+                readable(to_us(after.measured_s)),
+                readable(to_us(before.predicted_s)),
+                readable(to_us(after.predicted_s)),
                 100 * after.error_frac,
             ]
             for before, after in zip(made.before, made.after, strict=True)

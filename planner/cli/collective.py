@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from planner.collectives.efficiency import Efficiency
     from topologies.fabric import Fabric
 
-__all__ = ["compared_rows", "efficiency_line", "register"]
+__all__ = ["compared_rows", "efficiency_line", "readable", "register"]
 
 _DEFAULT_OP, _DEFAULT_GPUS = "all-reduce", 16
 
@@ -72,7 +72,7 @@ def collective(
     print_lines([efficiency_line(table.efficiency), *table.assumptions])
     columns = ["size (B)", "time (us)", "algbw (GB/s)", "busbw (GB/s)", "algorithm", "protocol", "channels"]
     names = ("size_bytes", "time_us", "algbw_gb_per_s", "busbw_gb_per_s", "algorithm", "protocol", "channels")
-    print_table(columns, [[_readable(row[name]) for name in names] for row in facts["rows"]])
+    print_table(columns, [[readable(row[name]) for name in names] for row in facts["rows"]])
 
 
 def efficiency_line(efficiency: Efficiency) -> str:
@@ -148,7 +148,7 @@ def _as_dict(fabric: Fabric, table: CollectiveTable, algorithm: str) -> dict[str
     }
 
 
-def _readable(value: Any) -> Any:
+def readable(value: Any) -> Any:
     """Return a number of four digits or more as a whole one."""
     return round(value) if isinstance(value, float) and value >= 1000 else value
 

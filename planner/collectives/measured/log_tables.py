@@ -28,7 +28,7 @@ _BEGIN = re.compile(r"#\s+(?:nThread\s+\d+\s+nGpus\s+\d+\s+minBytes\s|Collective
 _HEADER = re.compile(r"#\s+(size\s+count\s+type\s.*?\b(?:cpu)?time\s+algbw\s+busbw\b.*)")
 _UNITS = re.compile(r"#\s+\((\w+)\)\s+\(elements\)\s+(\(.*)")
 _ROW = re.compile(r"(?<![\w.-])(\d+)\s+(\d+)\s+([a-z][a-z0-9_]*)\s+(.*)")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|N/A|-?nan|-?inf", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?\*?|N/A|-?nan|-?inf", re.IGNORECASE)
 # Variables of NCCL that change what it runs, as a command or NCCL's own message shows them.
 _SETTING = re.compile(r"\b(NCCL_ALGO|NCCL_COLLNET_ENABLE)(?:=| set by environment to )[\"']?([A-Za-z0-9]+)")
 _VERSION = re.compile(r"nccl-library=(\d+)|\b(?:NCCL|RCCL) version\s*:?\s*(\d\S*)")

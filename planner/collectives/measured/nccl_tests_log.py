@@ -204,12 +204,12 @@ def _sets(table: LogTable, row: TableRow) -> list[tuple[str, str, str, float]]:
 
 
 def _value(word: str) -> float:
-    return math.nan if word.upper() == "N/A" else float(word)
+    return math.nan if word.upper() == "N/A" else float(word.rstrip("*"))
 
 
 def _half_digit(word: str) -> float:
     """Return half of the last digit of a printed number."""
-    mantissa, _, exponent = word.lower().partition("e")
+    mantissa, _, exponent = word.lower().rstrip("*").partition("e")
     return 0.5 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
 
 
