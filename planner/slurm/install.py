@@ -19,7 +19,16 @@ from planner.slurm.heartbeat import write_whole
 from planner.slurm.records import SiteConfig
 from topologies.errors import InputError, OutputError
 
-__all__ = ["Change", "InstallPlan", "apply_plan", "lua_fault", "merged_submit_script", "plan_install", "remove_install"]
+__all__ = [
+    "EPILOG_HOOK",
+    "Change",
+    "InstallPlan",
+    "apply_plan",
+    "lua_fault",
+    "merged_submit_script",
+    "plan_install",
+    "remove_install",
+]
 
 BEGIN, END = "-- >>> scaleplan >>>", "-- <<< scaleplan <<<"
 BACKUP_SUFFIX = ".before-scaleplan"
@@ -73,7 +82,7 @@ UMask=0027
 WantedBy=multi-user.target
 """
 
-_HOOK = """\
+EPILOG_HOOK = """\
 #!/bin/sh
 # EpilogSlurmctld of scaleplan: tells the planner that nodes have become free. Runs as SlurmUser, never fails.
 touch {run_dir}/wake 2>/dev/null
@@ -277,7 +286,7 @@ def plan_install(
         (module, "the Lua that parks jobs; slurmctld reads it with job_submit.lua", module_text(), 0o644),
         (submit, "one call at the end of the site's own script" if site else "a submit script", merged, 0o644),
         (settings, "the daemon's configuration", _SETTINGS.format(run_dir=run_dir, state_dir=state_dir), 0o644),
-        (hook, "wakes the planner when a job has ended", _HOOK.format(run_dir=run_dir), 0o755),
+        (hook, "wakes the planner when a job has ended", EPILOG_HOOK.format(run_dir=run_dir), 0o755),
         (
             unit_dir / "scaleplan-slurm.service",
             f"runs the daemon as {user}",

@@ -39,8 +39,9 @@ def _hosts_of_leaf(leaf: int, need: int, mask: Bools, room: Room) -> Ints:
 def _choose_leaves(ask: Ask, room: Room, counts: Ints) -> list[tuple[int, int]] | None:
     """Return ``(leaf, nodes)`` pairs, or ``None``.
 
-    One leaf if one holds the job, the fullest such. Else as few leaves as can be; of those, leaves whose uplinks carry
-    few rings already, then the lowest common switch, then the group with least room to spare.
+    One leaf if one holds the job, the fullest such. Else the fewest edges of its ring that go up, out of leaves and of
+    the groups above them; of those, leaves whose uplinks carry few rings already, then the group with least room to
+    spare.
     """
     segment, most = ask.segment_nodes, ask.max_leaves
     levels = list(range(len(room.groups)))
@@ -59,10 +60,15 @@ def _choose_leaves(ask: Ask, room: Room, counts: Ints) -> list[tuple[int, int]] 
     if len(whole):
         return [(int(whole[np.argmin(usable[whole])]), ask.num_nodes)]
     best: tuple[tuple[int, int, int, int], list[tuple[int, int]]] | None = None
+    groups = np.stack([_group_of_leaf(room, level) for level in range(len(room.groups))])
     for level in levels:
-        for key, chosen in _in_level(ask.num_nodes, usable, _group_of_leaf(room, level), room.rings):
-            if (not most or len(chosen) <= most) and (best is None or (*key[:2], level, key[2]) < best[0]):
-                best = ((*key[:2], level, key[2]), chosen)
+        for spare, chosen in _in_level(ask.num_nodes, usable, groups[level], room.rings):
+            numbers = [leaf for leaf, _ in chosen]
+            touched = (len(set(row[numbers].tolist())) for row in groups)
+            crossings = sum(count for count in touched if count > 1)
+            key = (crossings, int(room.rings[numbers].max()), level, spare)
+            if (not most or len(chosen) <= most) and (best is None or key < best[0]):
+                best = (key, chosen)
     if best is None and segment and room.block_sizes:  # whole segments may lie in blocks that do not join
         everywhere = _in_level(ask.num_nodes, usable, np.zeros(len(usable), np.int64), room.rings)
         return next((chosen for _, chosen in everywhere if not most or len(chosen) <= most), None)
@@ -76,17 +82,13 @@ def _group_of_leaf(room: Room, level: int) -> Ints:
     return group
 
 
-def _in_level(
-    need: int, usable: Ints, group: Ints, rings: Ints
-) -> Iterator[tuple[tuple[int, int, int], list[tuple[int, int]]]]:
-    """Yield a choice of leaves for each group that holds the job, with what it costs: leaves, rings, room to spare."""
+def _in_level(need: int, usable: Ints, group: Ints, rings: Ints) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """Yield a choice of leaves for each group that holds the job, and the group's room."""
     known = group >= 0
     totals = np.bincount(group[known], weights=usable[known]).astype(np.int64)
     for candidate in np.flatnonzero(totals >= need):
         leaves = np.flatnonzero(known & (group == candidate) & (usable > 0))
-        chosen = _fill(need, leaves, usable, rings)
-        busiest = max(int(rings[leaf]) for leaf, _ in chosen)
-        yield (len(chosen), busiest, int(totals[candidate])), chosen
+        yield int(totals[candidate]), _fill(need, leaves, usable, rings)
 
 
 def _fill(need: int, leaves: Ints, usable: Ints, rings: Ints) -> list[tuple[int, int]]:

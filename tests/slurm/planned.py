@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from planner.slurm.install import EPILOG_HOOK
 from tests.slurm.emulator import EmulatedCluster, wait_for
 
 LUA_MODULE = Path(__file__).parents[2] / "planner/slurm/files/scaleplan_submit.lua"
@@ -50,7 +51,18 @@ class PlannedCluster(EmulatedCluster):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.extra += f"\nEpilogSlurmctld={self.hook}"
         self.lua = _JOB_SUBMIT.format(module=LUA_MODULE, heartbeat=self.run_dir / "heartbeat")
+
+    @property
+    def hook(self) -> Path:
+        """The script that wakes the planner when a job has ended, as install writes it."""
+        return self.root / "epilog_slurmctld.sh"
+
+    def _write_files(self) -> None:
+        super()._write_files()
+        self.hook.write_text(EPILOG_HOOK.format(run_dir=self.run_dir))
+        self.hook.chmod(0o755)
 
     @property
     def run_dir(self) -> Path:
