@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -46,6 +46,8 @@ class Counts:
         Of the model's goal: the most weight, or the least cost of moves; 0 for spread.
     is_proven
         True if no better answer of the model exists.
+    also
+        Values of further variables.
     """
 
     chunks: dict[tuple[int, int, int], int]
@@ -57,6 +59,7 @@ class Counts:
     weight: float
     bound: float
     is_proven: bool
+    also: dict[Any, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +85,19 @@ class CountsModel:
         seed: int,
         repeatable: bool,
         on_bound: Callable[[float], None] | None = None,
+        also: Mapping[Any, Any] | None = None,
     ) -> Counts | None:
-        """Return the best answer found, or None if none was."""
+        """Return the best answer found, or None if none was.
+
+        Parameters
+        ----------
+        repeatable
+            One worker, and a limit of deterministic time, of which a second is about one of wall time.
+        on_bound
+            Called with every better bound on the weight.
+        also
+            Further variables whose values are wanted: `Counts.also`.
+        """
         from ortools.sat.python import cp_model
 
         solver = cp_model.CpSolver()
@@ -98,7 +112,9 @@ class CountsModel:
         status = solver.solve(self.model)
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return None
-        return self._read(solver, is_proven=status == cp_model.OPTIMAL)
+        counts = self._read(solver, is_proven=status == cp_model.OPTIMAL)
+        counts.also.update({key: int(solver.value(variable)) for key, variable in (also or {}).items()})
+        return counts
 
     def _read(self, solver: Any, *, is_proven: bool) -> Counts:
         variables = self.variables

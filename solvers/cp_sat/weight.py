@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from planner.job import Job
 from planner.placement import Placement
+from solvers.cp_sat.columns import generate_columns
 from solvers.cp_sat.expand import expand
+from solvers.cp_sat.master import add_cuts, pattern_of, solve_master
 from solvers.cp_sat.model import Counts, CountsModel, build_model
 from solvers.cp_sat.objective import WEIGHT_SCALE
 from solvers.cp_sat.search import Search
 from solvers.greedy import in_order, merged, place_in_order
 from solvers.inventory import Inventory, Taken
 from solvers.policies import BestFit
+from solvers.room import could_fit
 from topologies.fabric import Int64s
 
 __all__ = ["place_weight"]
@@ -20,6 +25,7 @@ __all__ = ["place_weight"]
 _COMPACT_VARIABLES = 60_000  # chunk counts up to which one model of the whole cluster is solved
 _WHOLE_FRAC, _RELAXED_FRAC, _PATCH_FRAC = 0.6, 0.3, 0.35  # shares of the time that is left
 _RELAXED_S = 0.15  # the least that the relaxation gets, if there is as much
+_COLUMNS_FRAC, _MASTER_FRAC, _MOST_CUTS = 0.4, 0.6, 3
 _PATCH_S = 1.0
 _PATCH_HOSTS, _PATCH_JOBS = 96, 60
 _PATIENCE = 60
@@ -31,14 +37,20 @@ def place_weight(search: Search) -> None:
         return
     problem = search.problem
     parts = [job for job in problem.jobs if job.is_part]
-    whole = [job for job in problem.jobs if not job.is_part and not _is_fixed(search, job)]
     fixed = search.placement.only({job_id for job_id in problem.running if not _movable(search, job_id)})
+    open_jobs = [job for job in problem.jobs if not job.is_part and not _is_fixed(search, job)]
+    base = Inventory(problem, fixed)
+    whole = [job for job in open_jobs if could_fit(base, job)]
     running = {job_id: Taken(problem.running[job_id]) for job_id in problem.running if _movable(search, job_id)}
     unknown = sum(job.weight for job in parts) + sum(job.weight for job in problem.jobs if _is_fixed(search, job))
+    search.lower_bound(unknown + sum(job.weight for job in whole), "counting")
     _relax(search, whole, fixed, unknown)
     if search.is_full:
         return
-    if _num_variables(search, whole) <= _COMPACT_VARIABLES:
+    is_compact = _num_variables(search, whole) <= _COMPACT_VARIABLES
+    if not is_compact or not parts:
+        _by_patterns(search, whole, fixed, unknown)
+    if is_compact and not search.is_full:
         _whole_model(search, whole, fixed, running, unknown)
     if not search.is_full:
         _patches(search)
@@ -76,6 +88,46 @@ def _relax(search: Search, whole: list[Job], fixed: Placement, unknown: float) -
     rest = in_order(job for job in waiting if job.id not in chosen)
     placed, _ = place_in_order(Inventory(search.problem, kept), [*first, *rest], BestFit())
     search.offer_weight(merged(kept, placed), "placing what counts chose")
+
+
+def _by_patterns(search: Search, whole: list[Job], fixed: Placement, unknown: float) -> None:
+    """Bound by prices of hosts in each leaf group, and let CP-SAT choose among placement patterns."""
+    problem = search.problem
+    best = search.placement
+    inventory = Inventory(problem, fixed)
+    now = {
+        job.id: pattern_of(inventory, best.ranks[job.id], best.spares.get(job.id, np.empty(0, np.int64)))
+        for job in whole
+        if job.id in best
+    }
+    columns = generate_columns(inventory, whole, now, until_s=time.monotonic() + _COLUMNS_FRAC * search.left_s)
+    if columns is None or search.left_s <= 0:
+        return
+    able = [job for job in whole if job.id not in columns.impossible]
+    model = build_model(inventory, able, by_place=False)
+    add_cuts(model, columns.cuts[-_MOST_CUTS:])
+    extra = model.narrow_weight + unknown + _slack(whole)
+    counts = model.solve(time_limit_s=max(0.05, _RELAXED_FRAC * search.left_s), seed=search.seed, repeatable=False)
+    if counts is not None:
+        search.lower_bound(counts.bound + extra, "bounding by prices")
+    if search.is_full or search.left_s <= 0:
+        return
+    kept = search.placement.only(set(problem.running))
+    waiting = [job for job in able if job.id not in kept]
+    placed = solve_master(
+        Inventory(problem, kept),
+        waiting,
+        columns,
+        {job_id: pattern for job_id, pattern in now.items() if job_id not in kept},
+        time_limit_s=_MASTER_FRAC * search.left_s,
+        seed=search.seed,
+        repeatable=False,
+    )
+    if placed is not None:
+        whole_now = merged(kept, placed)
+        inventory = Inventory(problem, whole_now)
+        more, _ = place_in_order(inventory, in_order(j for j in problem.jobs if j.id not in whole_now), BestFit())
+        search.offer_weight(merged(whole_now, more), "placing by patterns")
 
 
 def _num_variables(search: Search, whole: list[Job]) -> int:
