@@ -18,7 +18,15 @@ from planner.collectives.nccl.hardware import counted_nvlink_bytes_per_s
 from planner.collectives.network_limits import NetworkLimits
 from topologies.units import from_us
 
-__all__ = ["exchange_latency_s", "exchange_times_s", "pair_channels", "scale_up_frac", "send_recv_times_s"]
+__all__ = [
+    "PAIR_CHANNELS",
+    "PAIR_CHANNEL_BYTES_PER_S",
+    "exchange_latency_s",
+    "exchange_times_s",
+    "pair_channels",
+    "scale_up_frac",
+    "send_recv_times_s",
+]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -31,13 +39,13 @@ _BETWEEN_S = from_us(float(NETWORK_LATENCY_US[Algorithm.RING, Protocol.SIMPLE]))
 # One network channel moves this much for a pair of ranks, and sixteen are dealt out over the units: send-recv of 10
 # H100 hosts gives 26.2 GB/s (two channels), of B200 hosts 15.2 from 16 hosts on (one), 26 at 8, and what the NIC
 # gives at 2 and 4 (xxrjun/nccl-tests-cluster; together.ai's sweeps).
-_PAIR_CHANNEL_BYTES_PER_S = 13.1e9
-_PAIR_CHANNELS = 16
+PAIR_CHANNEL_BYTES_PER_S = 13.1e9
+PAIR_CHANNELS = 16
 
 
 def pair_channels(num_units: int) -> int:
     """Return how many network channels serve one pair of ranks."""
-    return max(1, -(-_PAIR_CHANNELS // num_units))
+    return max(1, -(-PAIR_CHANNELS // num_units))
 
 
 def exchange_latency_s(group: Group, peers: int, efficiency: Efficiency) -> float:
@@ -89,7 +97,7 @@ def send_recv_times_s(
         between = 0.0
         if group.num_units > 1:
             nic = min(float(kind.view.nic_bytes_per_s.min()) for kind in set(group.kind))
-            pair = min(nic * efficiency.pair_frac, pair_channels(group.num_units) * _PAIR_CHANNEL_BYTES_PER_S)
+            pair = min(nic * efficiency.pair_frac, pair_channels(group.num_units) * PAIR_CHANNEL_BYTES_PER_S)
             between = 1.0 / (pair * limits.through_frac[i])
         times[i] = exchange_latency_s(group, 1, efficiency) + sizes * max(inside, between)
     return times

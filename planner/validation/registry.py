@@ -21,6 +21,7 @@ SUITES = MappingProxyType(
         "sweeps": "planner.validation.suites.sweeps:SUITE",
         "pairwise": "planner.validation.suites.pairwise:SUITE",
         "effects": "planner.validation.suites.effects:SUITE",
+        "train": "planner.validation.suites.train:SUITE",
     }
 )
 

@@ -1,0 +1,1 @@
+"""Weighs rack designs against each other by the work they carry."""

@@ -1,0 +1,285 @@
+"""Finds the fastest way to spread a job over a machine: all legal mappings, priced at once, the best ones explained.
+
+The scan is exhaustive: every divisor of the accelerators for every kind of parallelism, every number of chunks, every
+micro-batch that divides. Mappings are priced by the machine's bandwidths in one vectorised pass a block, and cut by a
+lower bound (computation alone) before communication is priced. With a pricer of a real fabric, the best by bandwidth
+are priced again in the order of their bounds until the next bound is no better than the best found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.collectives.definitions import Collective
+from planner.workloads.machine import Machine
+from planner.workloads.memory import memory_use
+from planner.workloads.pricing import BandwidthPricer, Pricer
+from planner.workloads.step_time import StepTimes, step_times
+from planner.workloads.training import Mappings, TrainingJob, check_mappings, why_illegal
+from topologies.errors import InfeasibleError
+from topologies.units import format_bytes
+
+__all__ = ["Candidates", "Found", "all_mappings", "check_mapping", "search"]
+
+_Floats = npt.NDArray[np.float64]
+
+_BLOCK = 65_536
+_MOST_MICRO_BATCH = 16
+_MOST_CHUNKS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Which sizes a search tries.
+
+    Attributes
+    ----------
+    zero_levels
+        Sharing of optimizer, gradients and weights: 1 and 3 by default.
+    zero_bubble
+        Whether schedules that fill the bubble with weight gradients are tried.
+    most_micro_batch, most_chunks
+        Largest micro-batch and number of chunks.
+    pinned
+        Sizes that are given, for example ``{"tp": 8}``.
+    """
+
+    zero_levels: tuple[int, ...] = (1, 3)
+    zero_bubble: bool = False
+    most_micro_batch: int = _MOST_MICRO_BATCH
+    most_chunks: int = _MOST_CHUNKS
+    pinned: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search found.
+
+    Attributes
+    ----------
+    job, machine
+        What was asked.
+    mappings, times
+        The best mappings, fastest first, and their times.
+    num_legal, num_fitting, num_priced
+        How many mappings are legal, fit into memory, and were priced in full.
+    """
+
+    job: TrainingJob
+    machine: Machine
+    mappings: Mappings
+    times: StepTimes
+    num_legal: int
+    num_fitting: int
+    num_priced: int
+
+    @property
+    def step_s(self) -> float:
+        """Time of a step with the best mapping."""
+        return float(self.times.total_s[0])
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens a second of the whole machine."""
+        return self.job.tokens_a_step / self.step_s
+
+    @property
+    def mfu_frac(self) -> float:
+        """Model operations over the dense bf16 peak (causal attention, nothing recomputed)."""
+        flops = self.job.model.training_flops_a_token(self.job.seq) * self.tokens_per_s
+        return flops / (self.machine.peak_flops_per_s["bf16"] * self.machine.num_accelerators)
+
+    def why(self) -> str:
+        """Return in a sentence why the best is best: which part the next best loses most on."""
+        if len(self.mappings) < 2:
+            return "Nothing else fits."
+        best, other = self.times.row(0), self.times.row(1)
+        lost = {name: other[name] - best[name] for name in best}
+        worst = max(lost, key=lambda name: lost[name])
+        slower = float(self.times.total_s[1]) / self.step_s - 1
+        changed = {
+            key: value for key, value in self.mappings.row(1).items()
+            if value != self.mappings.row(0)[key] and key != "recompute_frac"
+        }  # fmt: skip
+        text = ", ".join(f"{key} {self.mappings.row(0)[key]} → {value}" for key, value in changed.items())
+        return (
+            f"The next best ({text}) takes {slower:.1%} longer: {worst.removesuffix('_s')} costs "
+            f"{lost[worst] * 1e3:.3g} ms a step more."
+        )
+
+    def as_dict(self, most: int = 5) -> dict[str, Any]:
+        """Return the result as plain data."""
+        rows = []
+        for i in range(min(most, len(self.mappings))):
+            memory = self.times.memory
+            parts = ("weights", "gradients", "optimizer", "activations", "buffers")
+            rows.append(
+                {
+                    **self.mappings.row(i),
+                    "recompute_frac": round(float(memory.recompute_frac[i]), 4),
+                    "step_s": float(self.times.total_s[i]),
+                    "parts_s": self.times.row(i),
+                    "memory_bytes": {part: float(getattr(memory, f"{part}_bytes")[i]) for part in parts},
+                }
+            )
+        return {
+            "model": self.job.model.name,
+            "machine": self.machine.name,
+            "accelerators": self.machine.num_accelerators,
+            "tokens_per_s": self.tokens_per_s,
+            "mfu_frac": self.mfu_frac,
+            "legal": self.num_legal,
+            "fitting": self.num_fitting,
+            "priced": self.num_priced,
+            "why": self.why(),
+            "mappings": rows,
+        }
+
+
+def _divisors(number: int) -> list[int]:
+    small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
+    return sorted({*small, *(number // d for d in small)})
+
+
+def all_mappings(job: TrainingJob, num_accelerators: int, candidates: Candidates | None = None) -> Iterator[Mappings]:
+    """Yield every legal mapping, in blocks."""
+    tried = candidates or Candidates()
+    model = job.model
+    pinned = dict(tried.pinned)
+
+    def choices(name: str, usual: list[int]) -> npt.NDArray[np.float64]:
+        return np.array([pinned[name]] if name in pinned else usual, np.float64)
+
+    ways = _divisors(num_accelerators)
+    tp = choices("tp", [d for d in ways if model.heads % d == 0])
+    cp = choices("cp", [d for d in ways if d == 1 or job.seq % (2 * d) == 0])
+    pp = choices("pp", [d for d in ways if d <= model.layers])
+    ep = choices("ep", _divisors(model.experts) if model.experts else [1])
+    virtual = choices("virtual", list(range(1, tried.most_chunks + 1)))
+    micro = choices("micro_batch", [b for b in _divisors(job.global_batch) if b <= tried.most_micro_batch])
+    zero = choices("zero", list(tried.zero_levels))
+    bubble = np.array([0.0, 1.0]) if tried.zero_bubble else np.zeros(1)
+    for t in tp:
+        for c in cp:
+            for p in pp:
+                dp, rest = divmod(num_accelerators, int(t * c * p))
+                if rest or job.global_batch % dp or ("dp" in pinned and pinned["dp"] != dp):
+                    continue
+                chunks = virtual[virtual * p <= model.layers] if p > 1 else virtual[:1]
+                grid = np.meshgrid(ep, chunks, micro, zero, bubble if p > 1 else bubble[:1], indexing="ij")
+                e, v, b, z, zb = (axis.ravel() for axis in grid)
+                block = Mappings.of(
+                    tp=t, cp=c, dp=float(dp), pp=p, ep=e, virtual=v, micro_batch=b, zero=z, zero_bubble=zb
+                )
+                legal = check_mappings(job, block, num_accelerators)
+                # Weights that are gathered for each of many micro-batches and chunks do not go with pipelines.
+                legal &= (block.zero < 3) | (block.pp == 1)
+                if legal.any():
+                    yield block.take(np.flatnonzero(legal))
+
+
+def check_mapping(job: TrainingJob, machine: Machine, mapping: Mappings) -> None:
+    """Check one mapping that a user gave.
+
+    Raises
+    ------
+    InputError
+        If it is not legal for the job and the machine.
+    """
+    if not check_mappings(job, mapping, machine.num_accelerators)[0]:
+        raise why_illegal(job, mapping.row(0), machine.num_accelerators)
+
+
+class _Free:
+    """Prices every collective at nothing: what is left is a lower bound."""
+
+    def time_s(self, collective: Collective, ranks: _Floats, stride: _Floats, size_bytes: _Floats) -> _Floats:
+        """Return zeros."""
+        return np.zeros(np.broadcast_shapes(np.shape(ranks), np.shape(stride), np.shape(size_bytes)))
+
+
+def search(
+    job: TrainingJob,
+    machine: Machine,
+    *,
+    candidates: Candidates | None = None,
+    pricer: Pricer | None = None,
+    keep: int = 8,
+) -> Found:
+    """Find the fastest mappings that fit.
+
+    Parameters
+    ----------
+    job, machine
+        What is trained where.
+    candidates
+        Which sizes are tried.
+    pricer
+        Prices collectives, by the machine's bandwidths if ``None``. The answer is exact for it: a mapping is left out
+        only when its time without any communication is no better than what was found.
+    keep
+        How many to return.
+
+    Raises
+    ------
+    InfeasibleError
+        If nothing is legal, or nothing fits.
+    """
+    blocks = list(all_mappings(job, machine.num_accelerators, candidates))
+    if not blocks:
+        raise InfeasibleError(
+            what="no mapping divides this job over these accelerators",
+            where=f"{job.model.name} on {machine.name}",
+            found=f"global batch {job.global_batch}, {machine.num_accelerators} accelerators",
+            fix="choose a global batch and a size with more divisors",
+        )
+    mappings = Mappings.join(blocks)
+    memory = memory_use(job, machine, mappings)
+    fitting = np.flatnonzero(memory.fits)
+    if not len(fitting):
+        least = int(np.argmin(memory.total_bytes))
+        raise InfeasibleError(
+            what="the model fits on no mapping",
+            where=f"{job.model.name} on {machine.name}",
+            found=f"{format_bytes(float(memory.total_bytes[least]))} an accelerator at least",
+            allowed=f"{format_bytes(memory.usable_bytes)}",
+            fix="take more accelerators or ones with more memory",
+        )
+    fit = mappings.take(fitting)
+    bound = np.concatenate([step_times(job, machine, fit.take(rows), _Free()).total_s for rows in _blocks(len(fit))])
+    order = np.argsort(bound, kind="stable")
+    best_rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+    best_times: npt.NDArray[np.float64] = np.zeros(0)
+    price = pricer or BandwidthPricer(machine)
+    done = 0
+    step = 256
+    while done < len(order):
+        if len(best_times) >= keep and bound[order[done]] >= best_times[keep - 1]:
+            break
+        rows = order[done : done + step]
+        times = step_times(job, machine, fit.take(rows), price).total_s
+        best_rows, best_times = np.concatenate((best_rows, rows)), np.concatenate((best_times, times))
+        first = np.lexsort((best_rows, best_times))[:keep]
+        best_rows, best_times = best_rows[first], best_times[first]
+        done += len(rows)
+        step = min(step * 4, _BLOCK)
+    best = fit.take(best_rows)
+    return Found(
+        job=job,
+        machine=machine,
+        mappings=best,
+        times=step_times(job, machine, best, price),
+        num_legal=len(mappings),
+        num_fitting=len(fit),
+        num_priced=done,
+    )
+
+
+def _blocks(count: int) -> Iterator[npt.NDArray[np.int64]]:
+    for first in range(0, count, _BLOCK):
+        yield np.arange(first, min(first + _BLOCK, count))

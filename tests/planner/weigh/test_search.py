@@ -1,0 +1,79 @@
+"""The search finds what enumeration finds, and says why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from planner.weigh.search import Candidates, all_mappings, check_mapping, search
+from planner.workloads.fabric_pricing import FabricPricer
+from planner.workloads.machine import machine_of_fabric
+from planner.workloads.memory import memory_use
+from planner.workloads.step_time import step_times
+from planner.workloads.training import Mappings
+from tests.planner.workloads.machines import job, machine
+from topologies.errors import InfeasibleError, InputError
+from topologies.files.fabric_file import load_fabric
+
+
+@pytest.mark.parametrize(
+    ("model", "part", "count", "batch"),
+    [
+        ("llama3-8b", "h100-sxm", 64, 128),
+        ("gpt3-175b", "a100-sxm-80g", 256, 512),
+        ("qwen3-235b-a22b", "gb200", 128, 512),
+    ],
+)
+def test_search_finds_the_optimum_of_full_enumeration(model: str, part: str, count: int, batch: int) -> None:
+    work, where = job(model, global_batch=batch), machine(part, count)
+    everything = Mappings.join(list(all_mappings(work, count)))
+    times = step_times(work, where, everything).total_s
+    times = np.where(memory_use(work, where, everything).fits, times, np.inf)
+    found = search(work, where)
+    assert found.step_s == pytest.approx(times.min(), rel=1e-12)
+    assert found.times.total_s == pytest.approx(np.sort(times)[: len(found.mappings)], rel=1e-12)
+
+
+def test_search_on_a_fabric_finds_the_optimum_of_full_enumeration() -> None:
+    fabric = load_fabric("dgx-h100-superpod-1su")
+    work, where = job("llama3-70b", global_batch=64), machine_of_fabric(fabric)
+    where = machine("h100-sxm", 64, domain=8, nic_bytes_per_s=where.nic_bytes_per_s)
+    pricer = FabricPricer.of(fabric, 64)
+    tried = Candidates(most_chunks=5, most_micro_batch=2)
+    everything = Mappings.join(list(all_mappings(work, 64, tried)))
+    fits = memory_use(work, where, everything).fits
+    times = step_times(work, where, everything.take(np.flatnonzero(fits)), pricer).total_s
+    assert search(work, where, candidates=tried, pricer=pricer).step_s == pytest.approx(times.min(), rel=1e-12)
+
+
+def test_enumeration_tries_every_divisor() -> None:
+    everything = Mappings.join(list(all_mappings(job(global_batch=96), 12)))
+    assert set(everything.dp.tolist()) == {1, 2, 3, 4, 6, 12}
+    assert (everything.num_accelerators == 12).all()
+
+
+def test_pinned_sizes_stay() -> None:
+    found = search(job(), machine(), candidates=Candidates(pinned=(("tp", 4), ("pp", 2))))
+    assert set(found.mappings.tp.tolist()) == {4}
+    assert set(found.mappings.pp.tolist()) == {2}
+
+
+def test_the_answer_says_why() -> None:
+    found = search(job(), machine())
+    assert "takes" in found.why()
+    told = found.as_dict()
+    assert told["mappings"][0]["step_s"] <= told["mappings"][1]["step_s"]
+    assert told["legal"] >= told["fitting"] >= 1
+
+
+def test_a_model_that_fits_nowhere_says_what_is_missing() -> None:
+    with pytest.raises(InfeasibleError, match=r"1\.8\d+ TiB an accelerator at least; .* more accelerators"):
+        search(job("megatron-1t", global_batch=8), machine(count=8))
+
+
+def test_a_mapping_with_another_product_is_one_clear_line() -> None:
+    with pytest.raises(InputError, match="= 32; allowed: 64"):
+        check_mapping(job(), machine(), Mappings.of(tp=8, dp=4))
+    with pytest.raises(InputError, match="divides heads"):
+        check_mapping(job(), machine(count=96), Mappings.of(tp=3, dp=32))
+    check_mapping(job(), machine(), Mappings.of(tp=8, dp=8))
