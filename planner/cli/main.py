@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli import calibrate, collective, demo, doctor, fabric, place, report, schema, slurm, validate
+from planner.cli import calibrate, collective, demo, doctor, fabric, place, report, schema, slurm, validate, weigh
 from topologies.errors import ScaleplanError
 
 __all__ = ["app", "main"]
@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(fabric.app, name="fabric")
 app.add_typer(slurm.app, name="slurm")
-for module in (place, collective, calibrate, report, schema, validate, demo, doctor):
+for module in (place, collective, calibrate, report, schema, validate, weigh, demo, doctor):
     module.register(app)
 
 

@@ -21,14 +21,16 @@ from planner.workloads.memory import memory_use
 from planner.workloads.pricing import BandwidthPricer, Pricer
 from planner.workloads.step_time import StepTimes, step_times
 from planner.workloads.training import Mappings, TrainingJob, check_mappings, why_illegal
-from topologies.errors import InfeasibleError
+from topologies.errors import InfeasibleError, InputError
 from topologies.units import format_bytes
 
-__all__ = ["Candidates", "Found", "all_mappings", "check_mapping", "search"]
+__all__ = ["Candidates", "Found", "Scan", "all_mappings", "check_mapping", "check_pinned", "parse_pinned", "search"]
 
 _Floats = npt.NDArray[np.float64]
 
 _BLOCK = 65_536
+_FIRST_BLOCK = 256
+_PINNABLE = ("tp", "cp", "dp", "pp", "ep", "virtual", "micro_batch", "zero")
 _MOST_MICRO_BATCH = 16
 _MOST_CHUNKS = 12
 
@@ -170,7 +172,11 @@ def all_mappings(job: TrainingJob, num_accelerators: int, candidates: Candidates
                 dp, rest = divmod(num_accelerators, int(t * c * p))
                 if rest or job.global_batch % dp or ("dp" in pinned and pinned["dp"] != dp):
                     continue
-                chunks = virtual[virtual * p <= model.layers] if p > 1 else virtual[:1]
+                # Chunks that would give the fullest stage more layers than it needs are never tried.
+                even = np.ceil(model.layers / (p * virtual)) * virtual == np.ceil(model.layers / p)
+                chunks = (
+                    virtual[(virtual * p <= model.layers) & (even | ("virtual" in pinned))] if p > 1 else virtual[:1]
+                )
                 grid = np.meshgrid(ep, chunks, micro, zero, bubble if p > 1 else bubble[:1], indexing="ij")
                 e, v, b, z, zb = (axis.ravel() for axis in grid)
                 block = Mappings.of(
@@ -193,6 +199,43 @@ def check_mapping(job: TrainingJob, machine: Machine, mapping: Mappings) -> None
     """
     if not check_mappings(job, mapping, machine.num_accelerators)[0]:
         raise why_illegal(job, mapping.row(0), machine.num_accelerators)
+
+
+def parse_pinned(text: str) -> tuple[tuple[str, int], ...]:
+    """Read ``auto`` or ``tp=8,pp=4``.
+
+    Raises
+    ------
+    InputError
+        If a name is none of a mapping's, or a value no whole number above 0.
+    """
+    if text.strip() == "auto":
+        return ()
+    pinned: dict[str, int] = {}
+    for item in text.split(","):
+        name, _, value = (word.strip() for word in item.partition("="))
+        if name not in _PINNABLE or name in pinned or not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
+            raise InputError(
+                what="not a mapping",
+                where="--parallelism",
+                found=repr(item),
+                allowed=f"auto, or name=number of {', '.join(_PINNABLE)}",
+            )
+        pinned[name] = int(value[:9])
+    return tuple(pinned.items())
+
+
+def check_pinned(job: TrainingJob, machine: Machine, pinned: tuple[tuple[str, int], ...]) -> None:
+    """Check a mapping of which tensor, context, data and pipeline parallel sizes are all given.
+
+    Raises
+    ------
+    InputError
+        If it is not legal.
+    """
+    given = dict(pinned)
+    if {"tp", "cp", "dp", "pp"} <= given.keys():
+        check_mapping(job, machine, Mappings.of(**given))
 
 
 class _Free:
@@ -230,54 +273,104 @@ def search(
     InfeasibleError
         If nothing is legal, or nothing fits.
     """
-    blocks = list(all_mappings(job, machine.num_accelerators, candidates))
-    if not blocks:
-        raise InfeasibleError(
-            what="no mapping divides this job over these accelerators",
-            where=f"{job.model.name} on {machine.name}",
-            found=f"global batch {job.global_batch}, {machine.num_accelerators} accelerators",
-            fix="choose a global batch and a size with more divisors",
+    return Scan.of(job, machine, candidates).best(pricer, keep=keep)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """All mappings of a job that fit a machine, with their lower bounds: best found again and again under other links.
+
+    Attributes
+    ----------
+    job, machine
+        What was asked.
+    mappings
+        Every mapping that fits.
+    bound_s
+        Its time without any communication, rising.
+    num_legal
+        How many mappings are legal.
+    """
+
+    job: TrainingJob
+    machine: Machine
+    mappings: Mappings
+    bound_s: _Floats
+    num_legal: int
+
+    @classmethod
+    def of(cls, job: TrainingJob, machine: Machine, candidates: Candidates | None = None) -> Scan:
+        """Enumerate, drop what does not fit, and bound the rest.
+
+        Raises
+        ------
+        InfeasibleError
+            If nothing is legal, or nothing fits.
+        """
+        blocks = list(all_mappings(job, machine.num_accelerators, candidates))
+        if not blocks:
+            raise InfeasibleError(
+                what="no mapping divides this job over these accelerators",
+                where=f"{job.model.name} on {machine.name}",
+                found=f"global batch {job.global_batch}, {machine.num_accelerators} accelerators",
+                fix="choose a global batch and a size with more divisors",
+            )
+        mappings = Mappings.join(blocks)
+        memory = memory_use(job, machine, mappings)
+        fitting = np.flatnonzero(memory.fits)
+        if not len(fitting):
+            least = int(np.argmin(memory.total_bytes))
+            raise InfeasibleError(
+                what="the model fits on no mapping",
+                where=f"{job.model.name} on {machine.name}",
+                found=f"{format_bytes(float(memory.total_bytes[least]))} an accelerator at least",
+                allowed=f"{format_bytes(memory.usable_bytes)}",
+                fix="take more accelerators or ones with more memory",
+            )
+        fit = mappings.take(fitting)
+        bound = np.concatenate(
+            [step_times(job, machine, fit.take(rows), _Free()).total_s for rows in _blocks(len(fit))]
         )
-    mappings = Mappings.join(blocks)
-    memory = memory_use(job, machine, mappings)
-    fitting = np.flatnonzero(memory.fits)
-    if not len(fitting):
-        least = int(np.argmin(memory.total_bytes))
-        raise InfeasibleError(
-            what="the model fits on no mapping",
-            where=f"{job.model.name} on {machine.name}",
-            found=f"{format_bytes(float(memory.total_bytes[least]))} an accelerator at least",
-            allowed=f"{format_bytes(memory.usable_bytes)}",
-            fix="take more accelerators or ones with more memory",
+        order = np.argsort(bound, kind="stable")
+        return cls(job, machine, fit.take(order), bound[order], len(mappings))
+
+    def best(self, pricer: Pricer | None = None, *, machine: Machine | None = None, keep: int = 8) -> Found:
+        """Find the fastest mappings.
+
+        Parameters
+        ----------
+        pricer
+            Prices collectives; by the machine's bandwidths if ``None``.
+        machine
+            The same accelerators on other links; the scan's own machine if ``None``.
+        keep
+            How many to return.
+        """
+        where = machine or self.machine
+        price = pricer or BandwidthPricer(where)
+        best_rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        best_times: _Floats = np.zeros(0)
+        done, step = 0, _FIRST_BLOCK
+        while done < len(self.bound_s):
+            if len(best_times) >= keep and self.bound_s[done] >= best_times[keep - 1]:
+                break
+            rows = np.arange(done, min(done + step, len(self.bound_s)))
+            times = step_times(self.job, where, self.mappings.take(rows), price).total_s
+            best_rows, best_times = np.concatenate((best_rows, rows)), np.concatenate((best_times, times))
+            first = np.lexsort((best_rows, best_times))[:keep]
+            best_rows, best_times = best_rows[first], best_times[first]
+            done += len(rows)
+            step = min(step * 4, _BLOCK)
+        best = self.mappings.take(best_rows)
+        return Found(
+            job=self.job,
+            machine=where,
+            mappings=best,
+            times=step_times(self.job, where, best, price),
+            num_legal=self.num_legal,
+            num_fitting=len(self.mappings),
+            num_priced=done,
         )
-    fit = mappings.take(fitting)
-    bound = np.concatenate([step_times(job, machine, fit.take(rows), _Free()).total_s for rows in _blocks(len(fit))])
-    order = np.argsort(bound, kind="stable")
-    best_rows: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-    best_times: npt.NDArray[np.float64] = np.zeros(0)
-    price = pricer or BandwidthPricer(machine)
-    done = 0
-    step = 256
-    while done < len(order):
-        if len(best_times) >= keep and bound[order[done]] >= best_times[keep - 1]:
-            break
-        rows = order[done : done + step]
-        times = step_times(job, machine, fit.take(rows), price).total_s
-        best_rows, best_times = np.concatenate((best_rows, rows)), np.concatenate((best_times, times))
-        first = np.lexsort((best_rows, best_times))[:keep]
-        best_rows, best_times = best_rows[first], best_times[first]
-        done += len(rows)
-        step = min(step * 4, _BLOCK)
-    best = fit.take(best_rows)
-    return Found(
-        job=job,
-        machine=machine,
-        mappings=best,
-        times=step_times(job, machine, best, price),
-        num_legal=len(mappings),
-        num_fitting=len(fit),
-        num_priced=done,
-    )
 
 
 def _blocks(count: int) -> Iterator[npt.NDArray[np.int64]]:

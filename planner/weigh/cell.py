@@ -1,0 +1,171 @@
+"""One cell of a study: a design, a workload and a size, from the best mapping to the bill."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from planner.weigh.bill import bill_of, reliability_of
+from planner.weigh.search import Candidates, Found, Scan
+from planner.weigh.study_file import Assumptions, Design, Limits, Workload
+from planner.workloads.machine import Machine, used_of_domain
+from topologies.errors import InfeasibleError, ScaleplanError
+from topologies.units import to_gbps, to_kw
+
+__all__ = ["STEP_ERROR_FRAC", "weigh_cell"]
+
+# Nine of ten published runs lie within this of the prediction (suite `train`).
+STEP_ERROR_FRAC = 0.18
+_SECONDS_A_DAY = 86_400.0
+_GAIN_FRAC = 0.01
+_MOST_NIC_FACTOR = 64.0
+_TRIED_DOMAINS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_BISECTIONS = 7
+
+
+def weigh_cell(
+    design: Design,
+    workload: Workload,
+    num_accelerators: int,
+    limits: Limits | None = None,
+    assumptions: Assumptions | None = None,
+    *,
+    domain_study: bool = True,
+) -> dict[str, Any]:
+    """Weigh one design under one workload at one size, as plain data.
+
+    A cell that cannot be reckoned says why under ``refused``; one that breaks a limit lists it under ``breaks``.
+
+    Parameters
+    ----------
+    design, workload, num_accelerators
+        What is weighed.
+    limits, assumptions
+        What an architect is held to, and prices and failures.
+    domain_study
+        Whether to reckon what the scale-up domain is worth: gain by its size, and the NIC rate that makes up for it.
+    """
+    bounds, assumed = limits or Limits(), assumptions or Assumptions()
+    out: dict[str, Any] = {"design": design.name, "workload": workload.name, "accelerators": num_accelerators}
+    try:
+        machine = design.machine(num_accelerators)
+        job = workload.job(machine)
+        scan = Scan.of(job, machine, Candidates(most_micro_batch=8))
+        found, bought = _best_use(scan, machine)
+    except ScaleplanError as error:
+        return out | {"refused": error.message}
+    reliability = reliability_of(design, num_accelerators, assumed)
+    # Accelerators that a domain holds and the job does not use stand by as spares.
+    bought = max(bought, num_accelerators + reliability.spares)
+    bill = bill_of(design, bought, assumed, bounds.rack_kw)
+    kept = found.tokens_per_s * reliability.goodput_frac
+    days = job.tokens / kept / _SECONDS_A_DAY
+    per_mtoken = [rate / (kept * 3600) * 1e6 for rate in bill.usd_per_h]
+    money = all(math.isfinite(rate) for rate in bill.usd_per_h)
+    out |= {
+        "precision": job.precision,
+        "used_of_domain": found.machine.domain,
+        "bought": bought,
+        "step_s": found.step_s,
+        "tokens_per_s": found.tokens_per_s,
+        "mfu_frac": found.mfu_frac,
+        "mapping": {k: v for k, v in found.mappings.row(0).items() if k != "recompute_frac"},
+        "recompute_frac": float(found.times.memory.recompute_frac[0]),
+        "parts_s": found.times.row(0),
+        "why": found.why(),
+        "reliability": asdict(reliability),
+        "days_to_train": days,
+        "days_band": [days / (1 + STEP_ERROR_FRAC), days * (1 + STEP_ERROR_FRAC)],
+        "cost_basis": bill.basis,
+        "capital_usd": bill.capital_usd,
+        "usd_per_mtoken": dict(zip(("low", "typical", "high"), per_mtoken, strict=True)) if money else None,
+        "run_usd": bill.usd_per_h[1] * days * 24 if money else None,
+        "power_kw": to_kw(bill.watts) * assumed.pue,
+        "racks": bill.racks,
+        "rack_kw": to_kw(bill.rack_watts),
+    }
+    out["breaks"] = _broken(design, out, bounds)
+    if domain_study:
+        out["domain"] = _domain_study(scan, machine, found.step_s)
+    return out
+
+
+def _best_use(scan: Scan, machine: Machine) -> tuple[Found, int]:
+    """Return the best mapping and how many accelerators it takes: all of each domain, or a power of two of it."""
+    own, count = machine.full_domain, machine.num_accelerators
+    best: tuple[float, Found, int] | None = None
+    for used in dict.fromkeys((machine.domain, 2 ** (min(own, count).bit_length() - 1))):
+        if count % used:
+            continue
+        bought = count // used * own if own <= count else count
+        found = scan.best(machine=replace(machine, domain=used), keep=4)
+        paid = found.step_s * bought
+        if best is None or paid < best[0] * (1 - 1e-9):
+            best = paid, found, bought
+    if best is None:
+        raise InfeasibleError(what="no even share of a domain", where=machine.name, found=f"{count} accelerators")
+    return best[1], best[2]
+
+
+def _broken(design: Design, cell: dict[str, Any], limits: Limits) -> list[str]:
+    broken = []
+    if limits.cooling == "air" and design.values.get("cooling") == "liquid":
+        broken.append("needs liquid cooling")
+    checks = (("rack_kw", "kW a rack"), ("power_kw", "kW in all"), ("racks", "racks"))
+    for key, words in checks:
+        limit = getattr(limits, key)
+        if limit is not None and cell[key] > limit:
+            broken.append(f"{cell[key]:,.0f} {words}, allowed {limit:,.0f}")
+    capital = sum(cell["capital_usd"].values())
+    if limits.budget_usd is not None and capital > limits.budget_usd:
+        broken.append(f"{capital:,.0f} USD of capital, allowed {limits.budget_usd:,.0f}")
+    if limits.available_by is not None and (design.values.get("available") or "") > limits.available_by:
+        broken.append(f"available from {design.values['available']}, wanted by {limits.available_by}")
+    return broken
+
+
+def _with_domain(machine: Machine, domain: int) -> Machine:
+    return replace(machine, domain=used_of_domain(machine.num_accelerators, domain), full_domain=domain)
+
+
+def _domain_study(scan: Scan, machine: Machine, step_s: float) -> dict[str, Any]:
+    """Return what the scale-up domain is worth to this workload, the accelerators and their links staying the same."""
+    own = machine.full_domain
+    sizes = sorted({d for d in _TRIED_DOMAINS if d <= machine.num_accelerators} | {min(own, machine.num_accelerators)})
+    times = {d: step_s if d == own else scan.best(machine=_with_domain(machine, d), keep=1).step_s for d in sizes}
+    steps = np.array([times[d] for d in sizes])
+    # A larger domain can always be used as a smaller one.
+    reached = np.minimum.accumulate(steps)
+    enough = next(d for d, t in zip(sizes, reached, strict=True) if t <= reached[-1] * (1 + _GAIN_FRAC))
+    out: dict[str, Any] = {
+        "step_s_by_domain": {str(d): float(t) for d, t in zip(sizes, reached, strict=True)},
+        "enough": enough,
+    }
+    small = 8
+    if own > small and machine.num_accelerators > small:
+        at_small = float(times.get(small, scan.best(machine=_with_domain(machine, small), keep=1).step_s))
+        out["break_even_premium_frac"] = at_small / step_s - 1
+        out["nic_gbps_to_catch_up"] = _catch_up(scan, _with_domain(machine, small), step_s)
+    return out
+
+
+def _catch_up(scan: Scan, machine: Machine, step_s: float) -> float | None:
+    """Return the NIC rate at which the machine's step takes no longer than `step_s` (1 %), or ``None`` if none does."""
+
+    def time_at(factor: float) -> float:
+        faster = replace(machine, nic_bytes_per_s=machine.nic_bytes_per_s * factor)
+        return scan.best(machine=faster, keep=1).step_s
+
+    goal = step_s * (1 + _GAIN_FRAC)
+    if time_at(1.0) <= goal:
+        return float(to_gbps(machine.nic_bytes_per_s))
+    if time_at(_MOST_NIC_FACTOR) > goal:
+        return None
+    low, high = 0.0, math.log2(_MOST_NIC_FACTOR)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if time_at(2**middle) <= goal else (middle, high)
+    return float(to_gbps(machine.nic_bytes_per_s) * 2**high)

@@ -1,0 +1,186 @@
+"""From weighed cells to a decision: who is on the front, what it hangs on, and a paragraph that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import geometric_mean
+from typing import Any
+
+from planner.weigh.bill import bill_of, reliability_of
+from planner.weigh.cell import STEP_ERROR_FRAC
+from planner.weigh.study_file import Study
+
+__all__ = ["RATIO_ERROR_FRAC", "decide", "pareto_front", "tornado"]
+
+Cell = Mapping[str, Any]
+
+# Half of the ratios between two designs or sizes lie within this (suite `train`, domain ratios).
+RATIO_ERROR_FRAC = 0.08
+_LOW, _HIGH = 0.5, 2.0
+
+
+def _usable(cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if "refused" not in cell and not cell["breaks"]]
+
+
+def _price(cell: Cell) -> float | None:
+    money = cell["usd_per_mtoken"]
+    return float(money["typical"]) if money else None
+
+
+def pareto_front(cells: Sequence[Cell]) -> list[int]:
+    """Return the cells, by number, that no other of their workload beats in days, price and power at once.
+
+    A cell without a price is compared in days and power alone.
+    """
+
+    def beats(a: Cell, b: Cell) -> bool:
+        pairs = [(a["days_to_train"], b["days_to_train"]), (a["power_kw"], b["power_kw"])]
+        prices = _price(a), _price(b)
+        if prices[0] is not None and prices[1] is not None:
+            pairs.append((prices[0], prices[1]))
+        elif prices[1] is not None:
+            return False
+        return all(x <= y for x, y in pairs) and any(x < y for x, y in pairs)
+
+    good = {id(cell) for cell in _usable(cells)}
+    return [
+        i
+        for i, cell in enumerate(cells)
+        if id(cell) in good
+        and not any(
+            id(other) in good and other["workload"] == cell["workload"] and beats(other, cell) for other in cells
+        )
+    ]
+
+
+def _mean_score(cells: Sequence[Cell], design: str, *, money: bool) -> float | None:
+    """Return the geometric mean of a design's price, or time × accelerators, over workloads; lower is better."""
+    own = [cell for cell in _usable(cells) if cell["design"] == design]
+    values = [_price(cell) if money else cell["days_to_train"] * cell["bought"] for cell in own]
+    if not values or any(value is None for value in values):
+        return None
+    return geometric_mean([float(value) for value in values if value is not None])
+
+
+def tornado(study: Study, cells: Sequence[Cell], first: str, second: str) -> list[dict[str, Any]]:
+    """Return by how much the price of `first` over that of `second` moves when one assumption does; largest first.
+
+    Power price, MTBF and restart are halved and doubled; the accelerator's price goes from low to high; the step time
+    of one design against the other moves by what the suite's ratios miss.
+    """
+    pairs = []
+    designs = {design.name: design for design in study.designs}
+    for cell in _usable(cells):
+        if cell["design"] == first and _price(cell) is not None:
+            other = next(
+                (
+                    c
+                    for c in _usable(cells)
+                    if c["design"] == second
+                    and (c["workload"], c["accelerators"]) == (cell["workload"], cell["accelerators"])
+                    and _price(c) is not None
+                ),
+                None,
+            )
+            if other is not None:
+                pairs.append((cell, other))
+    if not pairs:
+        return []
+
+    def ratio(changes: Mapping[str, float], band: tuple[str, str] = ("typical", "typical")) -> float:
+        assumed = replace(study.assumptions, **changes)
+
+        def price(cell: Cell, which: str) -> float:
+            design = designs[cell["design"]]
+            count = int(cell["accelerators"])
+            kept = reliability_of(design, count, assumed)
+            bill = bill_of(design, max(int(cell["bought"]), count + kept.spares), assumed, study.limits.rack_kw)
+            rate = bill.usd_per_h[("low", "typical", "high").index(which)]
+            return rate / (float(cell["tokens_per_s"]) * kept.goodput_frac)
+
+        return geometric_mean([price(a, band[0]) / price(b, band[1]) for a, b in pairs])
+
+    rows = [
+        {"what": f"price of {first}", "low": ratio({}, ("low", "typical")), "high": ratio({}, ("high", "typical"))},
+        {"what": f"price of {second}", "low": ratio({}, ("typical", "high")), "high": ratio({}, ("typical", "low"))},
+        {"what": "step time of one against the other", "low": ratio({}) / (1 + RATIO_ERROR_FRAC),
+         "high": ratio({}) * (1 + RATIO_ERROR_FRAC)},
+    ]  # fmt: skip
+    for key in ("power_usd_per_kwh", "accelerator_mtbf_h", "restart_s", "checkpoint_s", "repair_h"):
+        base = getattr(study.assumptions, key)
+        ends = sorted((ratio({key: base * _LOW}), ratio({key: base * _HIGH})))
+        rows.append({"what": key, "low": ends[0], "high": ends[1]})
+    return sorted(rows, key=lambda row: float(row["low"]) - float(row["high"]))
+
+
+def decide(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
+    """Return the decision as plain data, with a paragraph under ``answer``."""
+    names = [design.name for design in study.designs]
+    by_money = {name: _mean_score(cells, name, money=True) for name in names}
+    by_time = {name: _mean_score(cells, name, money=False) for name in names}
+    money = sum(score is not None for score in by_money.values()) >= min(2, len(names))
+    scores = by_money if money else by_time
+    ranked = sorted((name for name in names if scores[name] is not None), key=lambda name: scores[name] or 0.0)
+    refused = [f"{c['design']} × {c['workload']}: {c['refused']}" for c in cells if "refused" in c]
+    broken = [f"{c['design']}: {', '.join(c['breaks'])}" for c in cells if c.get("breaks")]
+    if not ranked:
+        return {"choice": None, "ranked": [], "answer": "No design carries any workload within the limits.",
+                "refused": refused, "broken": sorted(set(broken)), "tornado": []}  # fmt: skip
+    bars = tornado(study, cells, ranked[0], ranked[1]) if money and len(ranked) > 1 else []
+    return {
+        "choice": ranked[0],
+        "ranked": [{"design": name, "score": scores[name]} for name in ranked],
+        "score_is": "USD per million tokens, geometric mean" if money else "accelerator-days, geometric mean",
+        "answer": _answer(cells, ranked, scores, bars, money=money),
+        "refused": refused,
+        "broken": sorted(set(broken)),
+        "tornado": bars,
+    }
+
+
+def _answer(
+    cells: Sequence[Cell],
+    ranked: Sequence[str],
+    scores: Mapping[str, float | None],
+    bars: Sequence[Mapping[str, Any]],
+    *,
+    money: bool,
+) -> str:
+    best = ranked[0]
+    own = [cell for cell in _usable(cells) if cell["design"] == best]
+    unit = "per token" if money else "in accelerator-days"
+    text = [f"{best} costs least {unit} over the {len({c['workload'] for c in own})} workloads."]
+    if money:
+        bases = sorted({str(c["cost_basis"]) for c in _usable(cells)} - {"none"})
+        text.append(f"Prices are {' and '.join(bases)}.")
+    if len(ranked) > 1:
+        other = ranked[1]
+        lead = (scores[other] or 1.0) / (scores[best] or 1.0) - 1
+        sure = "more than the model's error" if lead > RATIO_ERROR_FRAC else "within the model's error"
+        text.append(
+            f"{other} is next, {lead:.0%} dearer; that is {sure} (ratios are good to about {RATIO_ERROR_FRAC:.0%})."
+        )
+    premiums = {
+        c["workload"]: c["domain"]["break_even_premium_frac"]
+        for c in own
+        if "break_even_premium_frac" in c.get("domain", {})
+    }
+    if premiums:
+        low, high = min(premiums, key=lambda k: premiums[k]), max(premiums, key=lambda k: premiums[k])
+        text.append(
+            f"Its scale-up domain against one of 8 is worth a premium of {premiums[low]:.1%} ({low}) to "
+            f"{premiums[high]:.1%} ({high}) an accelerator-hour, and no more."
+        )
+    enough = {c["workload"]: c["domain"]["enough"] for c in own if "domain" in c}
+    if enough:
+        told = ", ".join(f"{size} for {name}" for name, size in enough.items())
+        text.append(f"Beyond these domains the gain is under 1 %: {told}.")
+    tipping = [bar["what"] for bar in bars if float(bar["low"]) < 1 < float(bar["high"])]
+    if tipping:
+        text.append(f"The choice turns over within the range of: {', '.join(tipping)}.")
+    elif bars:
+        text.append("No single assumption within its range turns the choice over.")
+    text.append(f"Days to train are good to ± {STEP_ERROR_FRAC:.0%} in nine of ten published runs.")
+    return " ".join(text)

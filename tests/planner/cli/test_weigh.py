@@ -1,0 +1,75 @@
+"""``scaleplan weigh`` and ``scaleplan parallelism`` as a person uses them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.command_line import CommandLine
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
+
+
+def test_weigh_answers_in_a_paragraph(run: CommandLine) -> None:
+    out = run("weigh", "--designs", "hgx-h100,gb200-nvl72", "--workloads", "llama3-8b", "--sizes", "72").done().stdout
+    assert "costs least" in out
+    assert "gain < 1 % beyond" in out
+
+
+def test_weigh_json_and_sweep(run: CommandLine) -> None:
+    ended = run(
+        "weigh", "--designs", "hgx-b200", "--workloads", "llama3-8b", "--sizes", "64", "--json",
+        "--sweep", "scale_up_domain=8,64", "nic_gbps=200,400",
+    ).done()  # fmt: skip
+    told = json.loads(ended.stdout)
+    assert told["schema"] == "scaleplan/weigh/1"
+    assert [cell["swept"] for cell in told["cells"]] == [
+        {"scale_up_domain": d, "nic_gbps": n} for d in (8, 64) for n in (200, 400)
+    ]
+
+
+def test_parallelism_explains(run: CommandLine) -> None:
+    out = run("parallelism", "gpt3-175b", "--gpus", "64", "--global-batch", "64").done().stdout
+    assert "mappings are legal" in out
+    assert "The next best" in out
+    on_fabric = run(
+        "parallelism",
+        "llama3-8b",
+        "--fabric",
+        "dgx-h100-superpod-1su",
+        "--gpus",
+        "64",
+        "--global-batch",
+        "64",
+        "--json",
+    ).done()
+    assert json.loads(on_fabric.stdout)["accelerators"] == 64
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["weigh", "--designs", "hgx-h10"], "did you mean hgx-h100"),
+        (["weigh", "--workloads", "llama3"], "no such workload"),
+        (["weigh", "--sizes", "many"], "not sizes"),
+        (["weigh", "a.yaml", "b.yaml"], "more than one study file"),
+        (["weigh", "missing.yaml"], "missing.yaml"),
+        (["weigh", "--sweep", "colour=3"], "not something to sweep"),
+        (["parallelism", "gpt5"], "no such model"),
+        (["parallelism", "llama3-8b", "--parallelism", "tp=8,dp=8,cp=1,pp=1"], "product of a mapping"),
+        (["parallelism", "llama3-8b", "--parallelism", "tp=x"], "not a mapping"),
+        (["parallelism", "llama3-8b", "--precision", "fp2"], "no such precision"),
+    ],
+)
+def test_bad_input_is_one_line(run: CommandLine, argv: list[str], words: str) -> None:
+    assert words in run(*argv).refuses()
+
+
+def test_a_model_that_fits_nowhere_exits_with_3(run: CommandLine) -> None:
+    ended = run("parallelism", "megatron-1t", "--gpus", "8", "--global-batch", "8").exits(3)
+    assert "fits on no mapping" in ended.stderr
