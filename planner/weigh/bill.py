@@ -154,8 +154,8 @@ def reliability_of(design: Design, num_accelerators: int, assumptions: Assumptio
     """Return what failures leave of a job that holds `num_accelerators`.
 
     A failure stops the whole job: it loses half a checkpoint's distance and a restart. Until it is repaired, what
-    stands in the same unit (a tray, or what the design says) is lost too; spares cover what is in repair on average, and
-    three standard deviations more.
+    stands in the same unit (a tray, or what the design says) is lost too; spares cover what is in repair on average
+    and three standard deviations more.
     """
     mtbf_s = assumptions.accelerator_mtbf_h * 3600 / num_accelerators
     every = math.sqrt(2 * assumptions.checkpoint_s * mtbf_s)

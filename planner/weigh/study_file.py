@@ -66,15 +66,15 @@ class Design:
         """Pickle as plain data: a part's read-only mappings do not travel to other processes."""
         part = self.part
         plain = (part.id, part.part_class, part.vendor, part.description, dict(part.values), dict(part.sources))
-        return _rebuilt, (self.name, plain, part.unverified, self.values)
+        return _rebuilt, (self.name, (*plain, part.unverified), self.values)
 
     def changed(self, **values: Any) -> Design:
         """Return the design with some values replaced."""
         return replace(self, values={**self.values, **values})
 
 
-def _rebuilt(name: str, plain: tuple[Any, ...], unverified: frozenset[str], values: dict[str, Any]) -> Design:
-    return Design(name, Part(*plain, unverified=unverified), values)
+def _rebuilt(name: str, plain: tuple[Any, ...], values: dict[str, Any]) -> Design:
+    return Design(name, Part(*plain), values)
 
 
 @dataclass(frozen=True, slots=True)
