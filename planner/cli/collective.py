@@ -61,7 +61,15 @@ def collective(
         _compare(built, compare, efficiency, op, gpus, as_json=as_json)
         return
     table = _times(
-        built, op or _DEFAULT_OP, gpus or _DEFAULT_GPUS, sizes, algorithm, protocol, routing, efficiency, sharp=sharp
+        built,
+        op or _DEFAULT_OP,
+        _DEFAULT_GPUS if gpus is None else gpus,
+        sizes,
+        algorithm,
+        protocol,
+        routing,
+        efficiency,
+        sharp=sharp,
     )
     facts = _as_dict(built, table, algorithm)
     if as_json:
@@ -72,7 +80,7 @@ def collective(
     print_lines([efficiency_line(table.efficiency), *table.assumptions])
     columns = ["size (B)", "time (us)", "algbw (GB/s)", "busbw (GB/s)", "algorithm", "protocol", "channels"]
     names = ("size_bytes", "time_us", "algbw_gb_per_s", "busbw_gb_per_s", "algorithm", "protocol", "channels")
-    print_table(columns, [[readable(row[name]) for name in names] for row in facts["rows"]])
+    print_table(columns, [[readable(row[name]) or "–" for name in names] for row in facts["rows"]])
 
 
 def efficiency_line(efficiency: Efficiency) -> str:

@@ -124,8 +124,9 @@ def _by_nccl(
             what="NCCL would not use this algorithm or protocol here",
             where="--algorithm",
             found=" ".join(
-                [ALGORITHM_NAMES[algorithm] if algorithm is not None else "", PROTOCOL_NAMES[protocol or 0]]
-            ).strip(),
+                [ALGORITHM_NAMES[algorithm]] * (algorithm is not None)
+                + [PROTOCOL_NAMES[protocol]] * (protocol is not None)
+            ),
             allowed=", ".join(["auto", *usable_names]),
         )
     times = actual_times_s(groups, table, picks, sizes, efficiency, fabric_frac=limits.through_frac)
@@ -187,6 +188,13 @@ def collective_times(
     protocols: _Names = np.full(shape, "", dtype="U8")
     if op in SUPPORTED and (algorithm == AUTO or native is not None):
         times, names, protocols, channels = _by_nccl(found, op, sizes, limits, used, native, forced)
+    elif forced is not None:
+        raise InputError(
+            what="only NCCL's own algorithms have protocols",
+            where="--protocol",
+            found=f"{protocol} for {op}, {algorithm}",
+            fix="leave the protocol out",
+        )
     elif op in ("all-to-all", "send-recv") and algorithm in (AUTO, _DIRECT):
         run = exchange_times_s if op == "all-to-all" else send_recv_times_s
         times, names = run(found, limits, sizes, used), np.full(shape, _DIRECT)

@@ -54,6 +54,9 @@ def _rates(group: Group, limits: NetworkLimits, place: int, efficiency: Efficien
     return inside, a_rank * frac
 
 
+_NCCL_NAMES = "auto is what NCCL picks; its names are ring, tree, nvls, nvlstree, collnetdirect, collnetchain, pat"
+
+
 def form_times_s(
     fabric: Fabric,
     groups: Sequence[Group],
@@ -80,7 +83,7 @@ def form_times_s(
             where="--algorithm",
             found=repr(algorithm),
             allowed=", ".join(("auto", *known)),
-            fix="auto is what NCCL picks; its names are ring, tree, nvls, nvlstree, collnetdirect, collnetchain, pat",
+            fix="" if collective in ("all-to-all", "send-recv") else _NCCL_NAMES,
         )
     times = np.empty((len(groups), len(sizes)))
     for i, group in enumerate(groups):

@@ -117,3 +117,23 @@ def test_a_calibration_of_another_fabric_is_refused(cli: CommandLine, tmp_path: 
     cli("calibrate", FABRIC, "run.log", "-o", "kept.json").done()
     line = cli("collective", "dgx-h100-superpod-2su", "--calibration", "kept.json").refuses()
     assert "made for another fabric" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--gpus", "0"], "--gpus: a collective needs at least two ranks"),
+        (["--sizes", "-5"], "not a size"),
+        (["--sizes", "1.5"], "size out of range"),
+        (["--sizes", "9223372036854775808"], "size out of range"),
+        (["--sizes", "1GiB:1KiB"], "runs backwards"),
+        (["--protocol", "LL256"], "no such protocol"),
+        (["--op", "all-to-all", "--protocol", "LL"], "only NCCL's own algorithms have protocols"),
+        (["--algorithm", "collnetchain"], "found: CollNetChain; allowed: auto"),
+        (["--algorithm", "nvls", "--op", "all-to-all"], "no such algorithm for all-to-all"),
+        (["--compare", "none.log"], "none.log: cannot read the log"),
+        (["--calibration", "none.json"], "none.json: no such file"),
+    ],
+)
+def test_misuse_is_one_line(cli: CommandLine, options: list[str], says: str) -> None:
+    assert says in cli("collective", FABRIC, *options).refuses()
