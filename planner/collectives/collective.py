@@ -120,13 +120,12 @@ def _by_nccl(
     if not np.isfinite(picks.time_s).all():
         usable = table.algbw_bytes_per_s.max(axis=-1) > 0
         usable_names = [ALGORITHM_NAMES[a] for a in np.flatnonzero(usable.all(axis=0))]
+        asked = [ALGORITHM_NAMES[algorithm]] if algorithm is not None else []
+        asked += [PROTOCOL_NAMES[protocol]] if protocol is not None else []
         raise InputError(
             what="NCCL would not use this algorithm or protocol here",
             where="--algorithm",
-            found=" ".join(
-                [ALGORITHM_NAMES[algorithm]] * (algorithm is not None)
-                + [PROTOCOL_NAMES[protocol]] * (protocol is not None)
-            ),
+            found=" ".join(asked),
             allowed=", ".join(["auto", *usable_names]),
         )
     times = actual_times_s(groups, table, picks, sizes, efficiency, fabric_frac=limits.through_frac)
