@@ -11,7 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli import calibrate, collective, demo, doctor, fabric, place, report, schema, slurm, validate, weigh
+from planner.cli import (
+    calibrate,
+    collective,
+    demo,
+    doctor,
+    fabric,
+    place,
+    report,
+    schema,
+    serve,
+    slurm,
+    validate,
+    weigh,
+)
 from topologies.errors import ScaleplanError
 
 __all__ = ["app", "main"]
@@ -33,7 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(fabric.app, name="fabric")
 app.add_typer(slurm.app, name="slurm")
-for module in (place, collective, calibrate, report, schema, validate, weigh, demo, doctor):
+for module in (place, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):
     module.register(app)
 
 

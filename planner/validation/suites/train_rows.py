@@ -19,7 +19,7 @@ from topologies.parts import Part
 from topologies.parts_catalog import load_parts
 from topologies.units import from_gb_per_s, from_gbps, from_gib, from_tflops
 
-__all__ = ["TrainingCase", "read_case"]
+__all__ = ["TrainingCase", "part_named", "read_case"]
 
 # Words of an accelerator's name to the catalogue's part. The 40 GB A100 has its own memory (NVIDIA A100 data sheet).
 _PARTS = (
@@ -92,7 +92,8 @@ _RATE_OF_POWER = 0.5
 _HBM2E_GB_PER_S = 2000
 
 
-def _part(text: str) -> Part | None:
+def part_named(text: str) -> Part | None:
+    """Return the accelerator that a text names, with a power limit or memory of its own where it tells one."""
     words = text.lower()
     part_id = next((part_id for word, part_id in _PARTS if word in words), None)
     if part_id is None:
@@ -194,7 +195,7 @@ def read_case(row: Row) -> TrainingCase | str:
     InputError
         If the row is malformed.
     """
-    part = _part(row.text("accelerator"))
+    part = part_named(row.text("accelerator"))
     if part is None:
         return f"no part for {row.text('accelerator')}"
     model, framework, precision = _model(row), _framework(row), _precision(row, part)

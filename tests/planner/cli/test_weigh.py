@@ -73,3 +73,26 @@ def test_bad_input_is_one_line(run: CommandLine, argv: list[str], words: str) ->
 def test_a_model_that_fits_nowhere_exits_with_3(run: CommandLine) -> None:
     ended = run("parallelism", "megatron-1t", "--gpus", "8", "--global-batch", "8").exits(3)
     assert "fits on no mapping" in ended.stderr
+
+
+def test_serve_under_a_trace(run: CommandLine, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("t_s,prompt_tokens,output_tokens\n0,500,20\n1,800,30\n", encoding="utf-8")
+    argv = ("serve", "llama3-8b", "--trace", str(trace), "--gpus", "4", "--prefill-gpus", "2")
+    told = json.loads(run(*argv, "--json").done().stdout)
+    assert told["trace"]["requests"] == 2
+    assert told["trace"]["goodput_frac"] == 1
+    assert "under the trace" in run(*argv).done().stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["serve", "llama3-8b", "--tp", "8", "--gpus", "4"], "fewer accelerators than a replica"),
+        (["serve", "llama3-8b", "--tp", "3", "--gpus", "3"], "cannot be served so"),
+        (["serve", "llama3-8b", "--trace", "none.csv"], "none.csv"),
+        (["serve", "llama3-8b", "--tpot-ms", "-1"], "above 0 ms"),
+    ],
+)
+def test_bad_serving_is_one_line(run: CommandLine, argv: list[str], words: str) -> None:
+    assert words in run(*argv).refuses()
