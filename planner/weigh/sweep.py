@@ -213,13 +213,15 @@ def _by_processes(points: Sequence[Point], workers: int) -> Iterator[dict[str, A
 
 def _by_dask(points: Sequence[Point], address: str) -> Iterator[dict[str, Any]]:
     try:
-        from distributed import Client
+        from importlib import import_module
+
+        client_class: Any = import_module("distributed").Client
     except ImportError as error:
         raise InputError(
             what="Dask is not installed", where="--dask", fix="install scaleplan with its extra: scaleplan[dask]"
         ) from error
     try:
-        client = Client(address, timeout=10, set_as_default=False)
+        client = client_class(address, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(what="no Dask scheduler answers", where="--dask", found=address) from error
     with client:
