@@ -18,6 +18,7 @@ from planner.cli import (
     doctor,
     fabric,
     place,
+    replay,
     report,
     schema,
     serve,
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(fabric.app, name="fabric")
 app.add_typer(slurm.app, name="slurm")
-for module in (place, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):
+for module in (place, replay, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):
     module.register(app)
 
 

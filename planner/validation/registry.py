@@ -23,6 +23,7 @@ SUITES = MappingProxyType(
         "effects": "planner.validation.suites.effects:SUITE",
         "train": "planner.validation.suites.train:SUITE",
         "infer": "planner.validation.suites.infer:SUITE",
+        "fgd": "planner.validation.suites.fgd:SUITE",
     }
 )
 

@@ -1,0 +1,218 @@
+"""``scaleplan replay``: a trace of jobs on a fabric, under one or several policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from planner.cli.fabric import FabricArgument, JsonOption
+from planner.cli.output import print_json, print_lines, print_table, progress_line
+
+if TYPE_CHECKING:
+    from planner.replay.study import Outcome
+    from planner.traces.trace import Trace
+
+__all__ = ["register"]
+
+DEFAULT_POLICIES = ("best-fit", "first-fit", "slurm-tree")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(replay)
+
+
+def replay(
+    fabric: FabricArgument,
+    trace: Annotated[Path, typer.Option("--trace", help="The trace, in any format known.")],
+    policy: Annotated[list[str] | None, typer.Option("--policy", help="May be given several times.")] = None,
+    format: Annotated[str | None, typer.Option("--format", help="The trace's format; found out if left out.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="State file: hosts that take no part.")] = None,
+    order: Annotated[str, typer.Option("--order", help="fifo, sjf, priority.")] = "fifo",
+    backfill: Annotated[str, typer.Option("--backfill", help="none, any, easy, conservative.")] = "easy",
+    max_jobs: Annotated[int | None, typer.Option("--max-jobs", min=1, help="Only the first so many jobs.")] = None,
+    congestion: Annotated[bool, typer.Option("--congestion", help="Stretch run times by links shared.")] = False,
+    communicate_frac: Annotated[
+        float, typer.Option("--communicate-frac", help="Part of a step in which a job communicates, alone.")
+    ] = 0.3,
+    routing: Annotated[str, typer.Option("--routing", help="spray, ecmp, dmodk.")] = "spray",
+    quota: Annotated[list[str] | None, typer.Option("--quota", help="TENANT=ACCELERATORS at once.")] = None,
+    preempt: Annotated[bool, typer.Option("--preempt", help="Higher priority may stop lower.")] = False,
+    checkpoint_every: Annotated[float, typer.Option("--checkpoint-every", help="Seconds; 0: nothing is lost.")] = 0.0,
+    restart: Annotated[float, typer.Option("--restart", help="Seconds that a restart costs.")] = 0.0,
+    mtbf_hours: Annotated[float, typer.Option("--mtbf-hours", help="Of a host; 0: no failures.")] = 0.0,
+    repair_hours: Annotated[float, typer.Option("--repair-hours", help="Mean time to repair a host.")] = 4.0,
+    usd_per_gpu_hour: Annotated[float, typer.Option("--usd-per-gpu-hour", help="Price for the bill.")] = 2.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a trace: waits, utilization, what is stranded and why, and the bill."""
+    from planner.files.state_file import load_state
+    from planner.replay.engine import Rules
+    from planner.replay.outages import draw_outages
+    from planner.replay.stretch import Congestion
+    from planner.replay.study import fitted, replay_policies
+    from planner.traces.reading import read_trace
+    from planner.traces.trace import Trace
+    from topologies.files.fabric_file import load_fabric
+
+    loaded = load_fabric(fabric)
+    found = fitted(read_trace(trace, format=format), loaded)
+    if max_jobs is not None:
+        found = Trace(found.jobs[:max_jobs], found.mended, found.source)
+    span_s = found.jobs[-1].submit_s
+    outages = (
+        draw_outages(loaded.num_hosts, span_s, mtbf_s=mtbf_hours * 3600, repair_s=repair_hours * 3600, seed=seed)
+        if mtbf_hours
+        else ()
+    )
+    rules = Rules(order, backfill, quotas=_quotas(quota or []), can_preempt=preempt, seed=seed, outages=outages,
+                  checkpoint_every_s=checkpoint_every, restart_s=restart)  # fmt: skip
+
+    def stretch() -> Congestion:
+        return Congestion(loaded, communicate_frac=communicate_frac, routing=routing)
+
+    if congestion:
+        stretch()
+    shown = [0.0]
+
+    def tick(name: str, now_s: float) -> None:
+        if abs(now_s - shown[0]) > 3600:
+            shown[0] = now_s
+            progress_line(f"{name}: day {now_s / 86400:.1f} of {span_s / 86400:.1f}")
+
+    outcomes = replay_policies(
+        loaded,
+        found,
+        policy or list(DEFAULT_POLICIES),
+        rules,
+        state=None if state is None else load_state(state, loaded),
+        congestion=stretch if congestion else None,
+        usd_per_gpu_hour=usd_per_gpu_hour,
+        tick=tick,
+    )
+    progress_line("")
+    if as_json:
+        print_json({"schema": "scaleplan/replay/1", "fabric": loaded.name, **_trace_as_dict(found),
+                    "policies": [_as_dict(outcome) for outcome in outcomes]})  # fmt: skip
+        return
+    _print(loaded.name, found, outcomes, rules_told=f"order {order}, backfill {backfill}")
+
+
+def _quotas(texts: list[str]) -> dict[str, float]:
+    from topologies.errors import InputError
+
+    quotas = {}
+    for text in texts:
+        tenant, _, number = text.rpartition("=")
+        try:
+            quotas[tenant] = float(number)
+        except ValueError:
+            quotas[tenant] = -1.0
+        if not tenant or not 0 <= quotas[tenant] < float("inf"):
+            raise InputError(what="not a quota", where="--quota", found=repr(text), allowed="TENANT=ACCELERATORS")
+    return quotas
+
+
+def _trace_as_dict(trace: Trace) -> dict[str, Any]:
+    return {"trace": trace.source, "jobs": len(trace.jobs), "mended": dict(trace.mended)}
+
+
+def _as_dict(outcome: Outcome) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    metrics = outcome.metrics
+    return {
+        "policy": outcome.policy,
+        **asdict(outcome.summary),
+        "by_size": {name: group.as_dict() for name, group in sorted(metrics.by_size.items())},
+        "by_tenant": {name: group.as_dict() for name, group in sorted(metrics.by_tenant.items())},
+        "bill": asdict(outcome.bill),
+        "busiest_s": outcome.busiest_s,
+        "slots_when_busiest": [asdict(slot) for slot in outcome.busiest_slots],
+        "times_congestion_was_scored": outcome.num_scored,
+    }
+
+
+def _print(name: str, trace: Trace, outcomes: list[Outcome], *, rules_told: str) -> None:
+    from planner.replay.stranded import CAUSES
+
+    print_lines(f"{what}: {count:,}" for what, count in trace.mended.items())
+    print_table(
+        [
+            "policy",
+            "jobs",
+            "allocated",
+            "useful",
+            "goodput",
+            "mean wait s",
+            "p90 wait s",
+            "mean JCT s",
+            "slow-down",
+            "makespan h",
+            "refused",
+            "$ stranded",
+        ],
+        [
+            [
+                o.policy,
+                o.summary.jobs,
+                f"{o.summary.allocated_frac:.2%}",
+                f"{o.summary.useful_frac:.2%}",
+                f"{o.summary.goodput_frac:.2%}",
+                float(o.summary.mean_wait_s),
+                float(o.summary.p90_wait_s),
+                float(o.summary.mean_jct_s),
+                float(o.summary.mean_bounded_slowdown),
+                o.summary.makespan_s / 3600,
+                sum(o.summary.refused.values()),
+                round(sum(o.bill.stranded_usd.values())),
+            ]
+            for o in outcomes
+        ],
+        title=f"{trace.source} on {name}: {len(trace.jobs):,} jobs; {rules_told}",
+    )
+    causes = [cause for cause in CAUSES if any(o.summary.stranded_frac[cause] > 0 for o in outcomes)]
+    print_table(
+        ["idle because", *(o.policy for o in outcomes)],
+        [
+            [f"{cause}: {CAUSES[cause]}", *(f"{o.summary.stranded_frac[cause]:.2%}" for o in outcomes)]
+            for cause in causes
+        ],
+        title="idle capacity by cause, over the whole replay",
+    )
+    first = outcomes[0]
+    print_table(
+        ["accelerators", "slots free", "what blocks the next"],
+        [[slot.size, slot.free, slot.blocked_by] for slot in first.busiest_slots],
+        title=f"{first.policy}: slots when most jobs waited, hour {first.busiest_s / 3600:.1f}",
+    )
+    _groups("accelerators", first.policy, first.metrics.by_size)
+    print_table(
+        ["tenant", "allocated $", "used $"],
+        [[line.tenant or "–", round(line.allocated_usd), round(line.used_usd)] for line in first.bill.lines[:20]],
+        title=f"{first.policy}: the bill; idle without demand {first.bill.idle_usd:,.0f} $, "
+        f"all of it {first.bill.total_usd:,.0f} $",
+    )
+    for o in outcomes[1:]:
+        saved = (sum(o.bill.stranded_usd.values()) / (o.bill.total_usd or 1.0)
+                 - sum(first.bill.stranded_usd.values()) / (first.bill.total_usd or 1.0))  # fmt: skip
+        print_lines(
+            [f"{first.policy} strands {saved * first.bill.month_usd:,.0f} $ a month less than {o.policy}"]
+            if saved >= 0
+            else [f"{first.policy} strands {-saved * first.bill.month_usd:,.0f} $ a month more than {o.policy}"]
+        )
+
+
+def _groups(what: str, policy: str, groups: Any) -> None:
+    print_table(
+        [what, "jobs", "mean wait s", "mean JCT s", "slow-down", "GPU-hours"],
+        [
+            [name, group.jobs, d["mean_wait_s"], d["mean_jct_s"], d["mean_bounded_slowdown"], d["allocated_gpu_h"]]
+            for name, group in sorted(groups.items(), key=lambda item: int(item[0].split("-")[0].rstrip("+")))
+            for d in [group.as_dict()]
+        ],
+        title=f"{policy}: by size",
+    )

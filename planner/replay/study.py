@@ -1,0 +1,143 @@
+"""One trace on one fabric under several policies, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from planner.replay.bill import Bill, bill
+from planner.replay.engine import Rules, Running, asks_of, replay
+from planner.replay.fragmentation import Mix
+from planner.replay.metrics import Metrics, Summary
+from planner.replay.on_fabric import pool_of
+from planner.replay.pool import HostPool
+from planner.replay.queues import WaitingLine
+from planner.replay.scheduler import get_scheduler
+from planner.replay.stranded import Slots, slots
+from planner.replay.stretch import Congestion
+from planner.state import ClusterState
+from planner.traces.trace import Trace, TraceJob
+from topologies.fabric import Fabric
+
+__all__ = ["Outcome", "fitted", "replay_policies"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one policy made of the trace.
+
+    Attributes
+    ----------
+    policy
+        Its name.
+    summary, metrics
+        Figures of the whole, and by size and tenant.
+    bill
+        What it cost.
+    busiest_slots
+        Free slots by size at the moment with most jobs waiting.
+    busiest_s
+        When that was.
+    num_scored
+        How often congestion was scored.
+    """
+
+    policy: str
+    summary: Summary
+    metrics: Metrics
+    bill: Bill
+    busiest_slots: list[Slots]
+    busiest_s: float
+    num_scored: int
+
+
+class _Busiest:
+    """Watches for the moment with most jobs waiting, and counts slots there."""
+
+    def __init__(self) -> None:
+        self.waiting = -1
+        self.time_s = 0.0
+        self.slots: list[Slots] = []
+
+    def start(self, now_s: float, run: Running, waited_since_s: float) -> None:
+        """Nothing to note."""
+
+    def end(self, now_s: float, run: Running, outcome: str) -> None:
+        """Nothing to note."""
+
+    def refused(self, now_s: float, job: TraceJob, why: str) -> None:
+        """Nothing to note."""
+
+    def slowed(self, now_s: float, run: Running, slowdown: float) -> None:
+        """Nothing to note."""
+
+    def settled(self, now_s: float, pool: HostPool, line: WaitingLine, blocked: str) -> None:
+        """Count slots when more wait than ever."""
+        if len(line) > self.waiting:
+            self.waiting, self.time_s, self.slots = len(line), now_s, slots(pool)
+
+
+def fitted(trace: Trace, fabric: Fabric) -> Trace:
+    """Return the trace with accelerator models left open where the fabric knows none of those that the trace names."""
+    known = {part.id for part in fabric.parts}
+    named = {model for job in trace.jobs for model in job.models}
+    if not named or named & known:
+        return trace
+    told = trace.mended.copy()
+    told["jobs that name a model: the fabric has none of these, taken as any"] = sum(bool(j.models) for j in trace.jobs)
+    jobs: tuple[TraceJob, ...] = tuple(replace(job, models=()) for job in trace.jobs)
+    return Trace(jobs, told, trace.source)
+
+
+def replay_policies(
+    fabric: Fabric,
+    trace: Trace,
+    policies: Sequence[str],
+    rules: Rules,
+    *,
+    state: ClusterState | None = None,
+    congestion: Callable[[], Congestion] | None = None,
+    usd_per_gpu_hour: float = 0.0,
+    tick: Callable[[str, float], None] | None = None,
+) -> list[Outcome]:
+    """Replay a trace under each policy.
+
+    Parameters
+    ----------
+    congestion
+        Makes a fresh `Congestion` for each policy; None: nobody is slowed down.
+    tick
+        Called with policy and time.
+
+    Raises
+    ------
+    InputError
+        If a policy is not installed.
+    """
+    chosen = [get_scheduler(name) for name in policies]
+    outcomes = []
+    for scheduler in chosen:
+        pool = pool_of(fabric, state)
+        metrics, busiest = Metrics(pool), _Busiest()
+        stretch = congestion() if congestion is not None else None
+        mix = Mix.of(ask for job in trace.jobs for ask in asks_of(job, pool.width))
+        name = scheduler.name
+
+        def on_tick(now_s: float, name: str = name) -> None:
+            if tick is not None:
+                tick(name, now_s)
+
+        replay(pool, trace.jobs, scheduler, rules, (metrics, busiest), mix=mix, stretch=stretch, tick=on_tick)
+        summary = metrics.summary()
+        outcomes.append(
+            Outcome(
+                name,
+                summary,
+                metrics,
+                bill(summary, metrics.by_tenant, metrics.capacity, usd_per_gpu_hour),
+                busiest.slots,
+                busiest.time_s,
+                stretch.num_scored if stretch is not None else 0,
+            )
+        )
+    return outcomes
