@@ -151,6 +151,11 @@ class FabricBuilder:
             raise InputError(what="two different parts of one id", where=self.name, found=repr(part.id))
         return idx
 
+    def add_parts(self, parts: Iterable[Part]) -> None:
+        """Add parts before anything is made of them, so that they are numbered in this order."""
+        for part in parts:
+            self._part(part)
+
     def add_racks(self, names: Iterable[str] | NameTemplate) -> Int64s:
         """Add racks; return their numbers."""
         return self._rack_names.add(names)
@@ -176,6 +181,7 @@ class FabricBuilder:
         racks: npt.ArrayLike | None = None,
         accelerator_suffix: str = "/gpu{}",
         nic_suffix: str = "/nic{}",
+        nic_labels: Sequence[str] | None = None,
     ) -> HostBlock:
         """Add alike hosts with their accelerators and NICs, and the links between the two.
 
@@ -198,6 +204,8 @@ class FabricBuilder:
             Rack numbers from `add_racks`, ``(count,)`` or one for all.
         accelerator_suffix, nic_suffix
             Appended to the host's name.
+        nic_labels
+            ``(nics,)`` appended to the host's name after a slash, in place of `nic_suffix`; for names spelled out.
 
         Raises
         ------
@@ -214,7 +222,11 @@ class FabricBuilder:
                 found=f"accelerators {accelerators}, nics {nics}",
             )
         accelerator = self._add_to_hosts(NodeKind.ACCELERATOR, names, host, accelerators, accelerator_suffix, part)
-        nic = self._add_to_hosts(NodeKind.NIC, names, host, nics, nic_suffix, nic_part)
+        if nic_labels is None or isinstance(names, NameTemplate):
+            nic = self._add_to_hosts(NodeKind.NIC, names, host, nics, nic_suffix, nic_part)
+        else:
+            nic_names = [f"{name}/{label}" for name in names for label in nic_labels]
+            nic = self._add_nodes(NodeKind.NIC, nic_names, nic_part).reshape(count, nics)
         rails = np.arange(nics) if nic_rails is None else np.fromiter(nic_rails, np.int64, count=nics)
         self._nic_host.append(np.repeat(host, nics))
         self._nic_rail.append(np.tile(rails, count))
@@ -252,7 +264,11 @@ class FabricBuilder:
             )
         else:
             made = [name + suffix.format(i) for name in names for i in range(each)]
-        local = self._names[kind].add(made).reshape(len(host), each)
+        return self._add_nodes(kind, made, part).reshape(len(host), each)
+
+    def _add_nodes(self, kind: NodeKind, names: Iterable[str] | NameTemplate, part: Part | None) -> Int64s:
+        """Add nodes of one kind; return their ids."""
+        local = self._names[kind].add(names)
         self._node_part[kind].append(np.full(local.size, self._part(part), np.int32))
         return local | (kind << _KIND_SHIFT)
 

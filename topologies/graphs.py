@@ -19,7 +19,8 @@ def to_networkx(fabric: Fabric) -> nx.MultiDiGraph[str]:
     """Return the fabric as a networkx multigraph.
 
     Nodes carry ``kind``, and where they apply ``tier``, ``pod``, ``part``, ``host``, ``rail``, ``rack``. Edges carry
-    ``capacity_bytes_per_s``, ``latency_s`` and ``kind``; the two directions of cable ``c`` both have the key ``c``.
+    ``capacity_bytes_per_s`` and ``latency_s``; the two directions of cable ``c`` both have the key ``c``, and one is
+    ``is_reverse``, so that reading the graph back gives the links in the same order.
     The graph carries ``name``, ``description``, ``assumptions`` and ``parts``.
     """
     import networkx as nx
@@ -58,6 +59,7 @@ def to_networkx(fabric: Fabric) -> nx.MultiDiGraph[str]:
             key=link // 2,
             capacity_bytes_per_s=float(fabric.link_capacity_bytes_per_s[link]),
             latency_s=float(fabric.link_latency_s[link]),
+            is_reverse=bool(link % 2),
         )
     return graph
 
@@ -80,6 +82,7 @@ def from_networkx(graph: nx.MultiDiGraph[Any]) -> Fabric:
         assumptions=graph.graph.get("assumptions", ()),
     )
     parts = {part.id: part for part in graph.graph.get("parts", ())}
+    builder.add_parts(parts.values())
 
     def attribute(where: object, attributes: dict[str, Any], key: str) -> Any:
         if key not in attributes:
@@ -113,7 +116,7 @@ def from_networkx(graph: nx.MultiDiGraph[Any]) -> Fabric:
         )
     seen: set[tuple[Any, Any, Any]] = set()
     edges = (
-        sorted(graph.edges(keys=True, data=True), key=lambda e: e[2])
+        sorted(graph.edges(keys=True, data=True), key=lambda e: (e[2], bool(e[3].get("is_reverse", False))))
         if _int_keys(graph)
         else graph.edges(keys=True, data=True)
     )

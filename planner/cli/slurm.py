@@ -261,9 +261,9 @@ def topology(
     import sys
 
     from planner.files.writing import write_text
-    from planner.slurm.topology_files import blocks_of_fabric, conf_text, tree_of_fabric, yaml_text
     from topologies.errors import InputError
     from topologies.files.fabric_file import load_fabric
+    from topologies.formats.slurm_files import blocks_of_fabric, conf_text, tree_of_fabric, yaml_text
 
     if kind not in ("tree", "block") or form not in ("conf", "yaml"):
         raise InputError(

@@ -19,9 +19,9 @@ from planner.slurm.read_site import read_config, read_nodes, read_partitions
 from planner.slurm.read_topology import read_topology
 from planner.slurm.records import SiteConfig
 from planner.slurm.settings import SlurmSettings
-from planner.slurm.topology_files import check_topology_conf
 from planner.slurm.updates import PARKED, PINNED
 from topologies.errors import ScaleplanError
+from topologies.formats.slurm_files import check_topology_conf
 
 __all__ = ["Finding", "examine"]
 

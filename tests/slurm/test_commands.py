@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from planner.slurm.topology_files import check_topology_conf
 from tests.slurm.emulator import wait_for
 from tests.slurm.planned import PlannedCluster, all_in
+from topologies.formats.slurm_files import check_topology_conf
 
 SITE_LUA = """\
 -- the site's own rules
@@ -191,7 +191,7 @@ def test_a_written_topology_is_read_by_slurm(cluster: PlannedCluster, tmp_path: 
     from planner.slurm.read_topology import read_topology
     from planner.slurm.room import build_room
     from planner.slurm.slurm_fabric import fabric_of_room
-    from planner.slurm.topology_files import conf_text, tree_of_fabric
+    from topologies.formats.slurm_files import conf_text, tree_of_fabric
 
     tools = SlurmTools(slurm_conf=Path(cluster.env["SLURM_CONF"]))
     before = read_topology(tools)

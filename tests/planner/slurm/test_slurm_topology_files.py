@@ -7,17 +7,17 @@ import yaml
 
 from planner.slurm.room import build_room
 from planner.slurm.slurm_fabric import fabric_of_room
-from planner.slurm.topology_files import (
+from tests.planner.slurm.fake_slurm import FakeSlurm
+from topologies.errors import InputError
+from topologies.fabric import Fabric
+from topologies.files.fabric_file import load_fabric
+from topologies.formats.slurm_files import (
     blocks_of_fabric,
     check_topology_conf,
     conf_text,
     tree_of_fabric,
     yaml_text,
 )
-from tests.planner.slurm.fake_slurm import FakeSlurm
-from topologies.errors import InputError
-from topologies.fabric import Fabric
-from topologies.files.fabric_file import load_fabric
 from topologies.hostlist import expand_hosts
 
 
