@@ -17,11 +17,16 @@ __all__ = ["Fgd", "FgdSolver", "stranded_by_room"]
 _POPULAR_FRAC = 0.95  # typical jobs: the most frequent shapes up to this part of all (the paper's setting)
 
 
-def stranded_by_room(problem: Problem) -> Float64s:
+def stranded_by_room(problem: Problem, *, popular_frac: float = _POPULAR_FRAC) -> Float64s:
     """Return F for every number of free accelerators on a host, ``(largest host + 1,)``.
 
     Σ over typical shapes of popularity × free accelerators that the shape cannot use there: all of them if the host has
     fewer than the shape takes of one host, none otherwise.
+
+    Parameters
+    ----------
+    popular_frac
+        The most frequent shapes up to this part of all are typical.
     """
     largest = int(problem.fabric.host_num_accelerators.max())
     shapes: dict[int, float] = {}
@@ -34,7 +39,7 @@ def stranded_by_room(problem: Problem) -> Float64s:
     room = np.arange(largest + 1)
     stranded = np.zeros(largest + 1)
     for size, often in sorted(shapes.items(), key=lambda item: (-item[1], item[0])):
-        if kept >= _POPULAR_FRAC * total:
+        if kept >= popular_frac * total:
             break
         kept += often
         stranded += often * np.where(room < size, room, 0)

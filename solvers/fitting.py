@@ -56,13 +56,19 @@ def sums_by(group: npt.NDArray[np.integer], values: Int64s, num_groups: int) -> 
     return np.bincount(group, weights=values, minlength=num_groups).astype(np.int64)
 
 
-def fit(inventory: Inventory, job: Job, policy: Policy) -> Fit | None:
-    """Return where a policy puts a job, or None if no scope it looks at holds it."""
+def fit(inventory: Inventory, job: Job, policy: Policy, *, may_split: bool = False) -> Fit | None:
+    """Return where a policy puts a job, or None if no scope it looks at holds it.
+
+    Parameters
+    ----------
+    may_split
+        Whether a job that one host holds may be split over several all the same.
+    """
     if job.is_part:
         return _fit_parts(inventory, job, policy)
     usable = inventory.usable(job)
     for wanted in _by_preference(inventory, job, usable):
-        found = _fit_whole(inventory, job, inventory.chunk(job, wanted), policy)
+        found = _fit_whole(inventory, job, inventory.chunk(job, wanted), policy, may_split=may_split)
         if found is not None:
             return found
     return None
@@ -89,10 +95,10 @@ def _fit_parts(inventory: Inventory, job: Job, policy: Policy) -> Fit | None:
     return None
 
 
-def _fit_whole(inventory: Inventory, job: Job, give: Int64s, policy: Policy) -> Fit | None:
+def _fit_whole(inventory: Inventory, job: Job, give: Int64s, policy: Policy, *, may_split: bool = False) -> Fit | None:
     if int(give.sum()) < job.accelerators:
         return None
-    one_host = None if job.spare_hosts or job.segment_hosts else _one_host(inventory, job, give, policy)
+    one_host = None if job.spare_hosts or job.segment_hosts or may_split else _one_host(inventory, job, give, policy)
     if one_host is not None:
         return one_host
     if job.same_domain:
@@ -155,6 +161,11 @@ def _within_limits(inventory: Inventory, job: Job, give: Int64s, hosts: Int64s) 
         if limit is None or len(hosts) == 0:
             continue
         if len(np.unique(group[hosts])) > limit:
+            seen = np.unique(_first_seen(group[hosts]))[:limit]  # the first that the policy comes to, if they do
+            first = hosts[np.isin(group[hosts], group[hosts[seen]])]
+            if int(give[first].sum()) >= job.accelerators:
+                hosts = first
+                continue
             room = sums_by(group[hosts], give[hosts], int(group.max()) + 1)
             best = np.argsort(-room, kind="stable")[:limit]
             hosts = hosts[np.isin(group[hosts], best)]

@@ -6,35 +6,70 @@ import numpy as np
 
 from planner.job import Job
 from planner.placement import Placement
+from solvers.cp_sat.bound import slowdown_bounds
 from solvers.cp_sat.expand import expand
 from solvers.cp_sat.model import build_model
-from solvers.cp_sat.objective import uplink_rings
+from solvers.cp_sat.repair import Repair
 from solvers.cp_sat.search import Search
 from solvers.greedy import merged
 from solvers.inventory import Inventory
+from solvers.loads import Uplinks
 from topologies.fabric import Float64s
 
 __all__ = ["improve"]
 
-_PART_LIMIT_S = 2.0  # one neighbourhood's share of the time
+_PART_LIMIT_S = 0.5  # one neighbourhood's share of the time
 _PART_JOBS = 24
-_PATIENCE = 12  # neighbourhoods without gain before the search ends
+_NOTHING = 1e-9
+_REPAIRS, _FEW_REPAIRS = 20, 4  # a round, where somebody is slowed down and where nobody is
+_PATIENCE = 12  # rounds without gain before the search ends
+_LITTLE_PATIENCE = 3  # the same where nobody is slowed down any more
 
 
 def improve(search: Search) -> None:
-    """Re-place jobs while the time lasts and it helps."""
+    """Re-place jobs while the time lasts and it helps: many quick repairs, and a model of a part in between."""
+    _bound_slowdown(search)
     fruitless = 0
-    rings = uplink_rings(search.problem.fabric)
-    while search.left_s > 0 and fruitless < _PATIENCE and _can_improve(search):
-        placement = _replaced(search, _neighbourhood(search), rings)
-        is_better = placement is not None and search.offer(placement, "improving by parts")
+    rings = Uplinks.of(search.problem.live_fabric).capacity[: search.problem.fabric.num_leaf_groups]
+    repair = Repair(search)
+    while search.left_s > 0 and _can_improve(search):
+        is_slow = _is_slow(search)
+        if fruitless >= (_PATIENCE if is_slow else _LITTLE_PATIENCE):
+            break
+        is_better = False
+        for _ in range(_REPAIRS if is_slow else _FEW_REPAIRS):
+            if search.left_s <= 0 or not _can_improve(search):
+                break
+            is_better |= repair.step()
+        if not is_better and search.left_s > 0 and (is_slow or search.score["cross_leaf_jobs"] > 0):
+            placement = _replaced(search, _neighbourhood(search), rings)
+            is_better = placement is not None and search.offer(placement, "improving by parts")
         fruitless = 0 if is_better else fruitless + 1
 
 
+def _bound_slowdown(search: Search) -> None:
+    """Bound the slow-down from below by the jobs that stay."""
+    if search.score["excess_slowdown"] <= _NOTHING or not search.problem.running:
+        return
+    worst, excess = slowdown_bounds(search.problem, seed=search.seed)
+    for name, bound in (("worst_slowdown", worst), ("excess_slowdown", excess)):
+        if name in search.bounds:
+            search.bounds[name] = min(bound, search.score[name])
+
+
 def _can_improve(search: Search) -> bool:
-    """Tell whether any lower level is above its ideal, or spread is left to undo."""
-    score = search.score
-    return score["excess_slowdown"] > 1e-9 or score["cross_leaf_jobs"] > 0
+    """Tell whether the slow-down is above its bound, jobs are spread, or room is broken up."""
+    return _is_slow(search) or any(
+        search.score[name] > _NOTHING for name in ("cross_leaf_jobs", "opened_leaf_groups", "stranded_accelerators")
+    )
+
+
+def _is_slow(search: Search) -> bool:
+    score, bounds = search.score, search.bounds
+    return any(
+        score[name] > bounds.get(name, ideal) + _NOTHING
+        for name, ideal in (("excess_slowdown", 0.0), ("worst_slowdown", 1.0))
+    )
 
 
 def _neighbourhood(search: Search) -> list[Job]:

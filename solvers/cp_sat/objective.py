@@ -9,9 +9,9 @@ import numpy as np
 from solvers.cp_sat.classes import HostClasses, Request
 from solvers.cp_sat.constraints import Constraints
 from solvers.cp_sat.variables import Variables
-from topologies.fabric import Fabric, Float64s, LinkKind, NodeKind
+from topologies.fabric import Float64s
 
-__all__ = ["WEIGHT_SCALE", "move_cost", "placed_weight", "spread_penalty", "uplink_rings"]
+__all__ = ["WEIGHT_SCALE", "move_cost", "placed_weight", "spread_penalty"]
 
 WEIGHT_SCALE = 1000  # CP-SAT counts in whole numbers: priorities are kept to a thousandth
 _OVERFLOW_COST = 20  # an uplink bundle with one ring too many counts as much as that many further leaf groups
@@ -31,41 +31,6 @@ def move_cost(variables: Variables, asked: list[Request]) -> Any:
         round(asked[r].job.move_cost * asked[r].job.accelerators * WEIGHT_SCALE) * stay.moves
         for r, stay in variables.stays.items()
     )
-
-
-def uplink_rings(fabric: Fabric) -> Float64s:
-    """Return how many full-rate rings the uplinks of each leaf group carry, ``(num_leaf_groups,)``.
-
-    One ring that leaves a leaf group sends at the rate of all NICs of one host. Infinite where a group has no uplinks.
-    """
-    first, num_nics = fabric.num_accelerators, fabric.num_nics
-    rings = np.full(fabric.num_leaf_groups, np.inf)
-    if not num_nics:
-        return rings
-    is_up = (
-        (fabric.link_kind == LinkKind.SCALE_OUT)
-        & (fabric.node_kind[fabric.link_source] == NodeKind.SWITCH)
-        & (fabric.node_tier[fabric.link_target] > fabric.node_tier[fabric.link_source])
-    )
-    up = np.bincount(
-        fabric.link_source[is_up], weights=fabric.link_capacity_bytes_per_s[is_up], minlength=fabric.num_nodes
-    )
-    nic_link = (fabric.link_kind == LinkKind.SCALE_OUT) & (fabric.link_source >= first)
-    nic_link &= fabric.link_source < first + num_nics
-    nic_rate = np.bincount(
-        fabric.nic_host[fabric.link_source[nic_link] - first],
-        weights=fabric.link_capacity_bytes_per_s[nic_link],
-        minlength=fabric.num_hosts,
-    )
-    has_leaf = fabric.nic_leaf >= 0
-    group = fabric.host_leaf_group[fabric.nic_host[has_leaf]]
-    pairs = np.unique(np.stack([group, fabric.nic_leaf[has_leaf]], axis=1), axis=0)
-    room = np.bincount(pairs[:, 0], weights=up[pairs[:, 1]], minlength=fabric.num_leaf_groups)
-    rate = np.zeros(fabric.num_leaf_groups)
-    np.maximum.at(rate, fabric.host_leaf_group, nic_rate)
-    carries = (room > 0) & (rate > 0)
-    rings[carries] = room[carries] / rate[carries]
-    return rings
 
 
 def spread_penalty(constraints: Constraints, asked: list[Request], classes: HostClasses, rings_left: Float64s) -> Any:
