@@ -218,6 +218,7 @@ class _Replay:
         self.last_submit_s = -math.inf
         self.to_come = 0
         self.asks: dict[int, tuple[Ask, ...]] = {}
+        self.never_runs: dict[tuple[Ask, int], str] = {}
         scheduler.prepare(pool, mix or Mix((Ask(max(pool.width, 1)),), (1.0,)), seed=rules.seed)
         for outage in rules.outages:
             what = Happens.DRAIN if outage.is_drain else Happens.FAIL
@@ -288,6 +289,13 @@ class _Replay:
         quota = self.rules.quotas.get(job.tenant)
         if quota is not None and job.accelerators > quota:
             return "more than its tenant's quota"
+        known = self.never_runs.get((asks[0], len(asks)))
+        if known is None:
+            known = self.never_runs[asks[0], len(asks)] = self.why_never(asks)
+        return known
+
+    def why_never(self, asks: tuple[Ask, ...]) -> str:
+        """Return what the empty cluster lacks for a job."""
         pool = self.pool
         kind = pool.accepts(asks[0].models)
         if not kind.any():

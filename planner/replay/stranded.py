@@ -36,6 +36,9 @@ def stranded(pool: HostPool, asks: Sequence[Ask] | None, *, why: str = "") -> di
         Why it is blocked, as the replay says: ``quota``, ``room`` or ``order``.
     """
     causes = dict.fromkeys(CAUSES, 0.0)
+    if not asks and pool.is_up.all():
+        causes["no-demand"] = float(pool.left.sum()) / WHOLE_MILLI
+        return causes
     idle = pool.left.copy()
 
     def settle(cause: str, mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:

@@ -24,6 +24,8 @@ SUITES = MappingProxyType(
         "train": "planner.validation.suites.train:SUITE",
         "infer": "planner.validation.suites.infer:SUITE",
         "fgd": "planner.validation.suites.fgd:SUITE",
+        "replay": "planner.validation.suites.replay:SUITE",
+        "occupancy": "planner.validation.suites.occupancy:SUITE",
     }
 )
 

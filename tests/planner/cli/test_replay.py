@@ -1,0 +1,65 @@
+"""`scaleplan replay` as a person uses it, on four hosts of two accelerators under two leaves."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.command_line import CommandLine
+from tests.planner.files_for_cli import FABRIC
+
+# a and b cross the one uplink of each leaf for 100 s each; c fits into a host but has to wait.
+TRACE = """\
+job_id,submit_s,duration_s,gpus,tenant,gpu_type
+a,0,100,4,red,V100
+b,0,100,4,blue,
+c,10,10,1,red,
+d,20,10,16,red,
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> CommandLine:
+    (tmp_path / "f.yaml").write_text(FABRIC)
+    (tmp_path / "t.csv").write_text(TRACE)
+    return CommandLine(tmp_path)
+
+
+def test_figures_bill_and_causes(run: CommandLine) -> None:
+    told = run(
+        "replay", "f.yaml", "--trace", "t.csv", "--policy", "best-fit", "--usd-per-gpu-hour", "3", "--json"
+    ).json()
+    (found,) = told["policies"]
+    assert told["jobs"] == 4
+    assert found["jobs"] == 3
+    assert found["refused"] == {"larger than the cluster": 1}
+    assert found["makespan_s"] == 110
+    assert found["mean_wait_s"] == pytest.approx(90 / 3)
+    assert found["allocated_frac"] == pytest.approx(810 / 880)
+    bill = {line["tenant"]: line["allocated_usd"] for line in found["bill"]["lines"]}
+    assert bill == pytest.approx({"red": 3 * 410 / 3600, "blue": 3 * 400 / 3600})
+    assert "jobs that name a model: the fabric has none of these, taken as any" in told["mended"]
+
+
+def test_people_see_policies_side_by_side(run: CommandLine) -> None:
+    text = run("replay", "f.yaml", "--trace", "t.csv").done().stdout
+    assert "slurm-tree" in text
+    assert "nobody waits" in text
+    assert "a month" in text
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        (["--policy", "nope"], "no such scheduler"),
+        (["--order", "lifo"], "no such queue order"),
+        (["--backfill", "all"], "no such backfill"),
+        (["--quota", "red"], "not a quota"),
+        (["--quota", "red=-3"], "not a quota"),
+        (["--congestion", "--communicate-frac", "2"], "communicates"),
+        (["--mtbf-hours", "-1"], "mean time"),
+        (["--usd-per-gpu-hour", "-1"], "price"),
+        (["--format", "x"], "no such trace format"),
+    ],
+)
+def test_misuse_is_one_line(run: CommandLine, more: list[str], what: str) -> None:
+    assert what in run("replay", "f.yaml", "--trace", "t.csv", *more).refuses()
