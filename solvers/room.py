@@ -30,7 +30,7 @@ def most_room(inventory: Inventory, job: Job) -> int:
     if not give.any():
         return 0
     if not job.same_domain:
-        return _best(inventory, job, give)
+        return _best(inventory, job, give, give)
     alone = int(give.max())
     if job.spare_hosts == 0 and job.accelerators_per_host in (None, job.accelerators) and alone >= job.accelerators:
         return alone
@@ -40,27 +40,35 @@ def most_room(inventory: Inventory, job: Job) -> int:
     for domain in domains.tolist():
         if room[domain] <= best:
             break
-        best = max(best, _best(inventory, job, np.where(fabric.host_domain == domain, give, 0)))
+        best = max(best, _best(inventory, job, np.where(fabric.host_domain == domain, give, 0), give))
         if best >= job.accelerators:
             break
     return best
 
 
-def _best(inventory: Inventory, job: Job, give: Int64s) -> int:
-    """Return the most that hosts giving so much each can give together."""
+def _best(inventory: Inventory, job: Job, give: Int64s, around: Int64s) -> int:
+    """Return the most that hosts giving so much each can give together.
+
+    Parameters
+    ----------
+    around
+        ``(num_hosts,)`` what all hosts would give: spare ones may lie outside a chosen domain.
+    """
     fabric = inventory.fabric
     each = job.accelerators_per_host or 1
     group = fabric.host_leaf_group
     in_leaf = _grouped(give, fabric.host_domain, group, job.domain_group, fabric.num_domains, fabric.num_leaf_groups)
     if job.spare_hosts and job.spare_reach == "leaf":
-        in_leaf = np.maximum(in_leaf - job.spare_hosts * each, 0)
+        all_there = np.bincount(group, weights=around, minlength=fabric.num_leaf_groups).astype(np.int64)
+        in_leaf = np.minimum(in_leaf, np.maximum(all_there - job.spare_hosts * each, 0))
     if job.segment_hosts:
         in_leaf -= in_leaf % (job.segment_hosts * each)
     pod_of = np.zeros(fabric.num_leaf_groups, np.int64)
     pod_of[group] = fabric.host_pod
     in_pod = np.bincount(fabric.host_pod, weights=give, minlength=fabric.num_pods).astype(np.int64)
     if job.spare_hosts and job.spare_reach == "pod":
-        in_pod = np.maximum(in_pod - job.spare_hosts * each, 0)
+        all_there = np.bincount(fabric.host_pod, weights=around, minlength=fabric.num_pods).astype(np.int64)
+        in_pod = np.minimum(in_pod, np.maximum(all_there - job.spare_hosts * each, 0))
         if job.segment_hosts:
             in_pod -= in_pod % (job.segment_hosts * each)
     num_leaves = fabric.num_leaf_groups if job.max_leaf_groups is None else job.max_leaf_groups

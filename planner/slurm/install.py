@@ -85,6 +85,7 @@ WantedBy=multi-user.target
 EPILOG_HOOK = """\
 #!/bin/sh
 # EpilogSlurmctld of scaleplan: tells the planner that nodes have become free. Runs as SlurmUser, never fails.
+umask 027
 touch {run_dir}/wake 2>/dev/null
 exit 0
 """

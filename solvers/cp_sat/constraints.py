@@ -197,8 +197,9 @@ class Constraints:
             sealed: dict[int, Any] = {}
             for r, request in enumerate(self.asked):
                 job = request.job
-                for g, pieces in self.variables.by_group(r, self.classes.group(reach)).items():
+                for g, pieces in self._with_spares(r, self.classes.group(reach)).items():
                     most = self._most(r, [size for size, _ in pieces]) * len(request.jobs)
+                    most += job.spare_hosts * (job.accelerators_per_host or 0)
                     if (g, job.tenant) not in present:
                         present[g, job.tenant] = self.model.new_bool_var(f"tenant[{reach},{g},{job.tenant}]")
                     size = sum(size * variable for size, variable in pieces)
@@ -225,11 +226,31 @@ class Constraints:
                         by_label[job.anti_affinity, g] += [variable for _, variable in pieces]
                     continue
                 self.touch(r, self.classes.group(reach), touched, reach)
-                for (q, g), variable in touched.items():
-                    if q == r:
-                        by_label[job.anti_affinity, g].append(variable)
+                mine = {g: variable for (q, g), variable in touched.items() if q == r}
+                for g, variable in mine.items():
+                    by_label[job.anti_affinity, g].append(variable)
+                for g, held in self._spares_by_group(r, self.classes.group(reach)).items():
+                    only_spares = self.model.new_bool_var(f"spare[{reach},{r},{g}]")
+                    self.model.add(sum(held) <= job.spare_hosts * (only_spares + mine.get(g, 0)))
+                    by_label[job.anti_affinity, g].append(only_spares)
             for variables in by_label.values():
                 self.model.add(sum(variables) <= 1)
+
+    def _spares_by_group(self, r: int, group: Any) -> dict[int, list[Any]]:
+        """Return the variables of one request's spare hosts by group."""
+        found: dict[int, list[Any]] = defaultdict(list)
+        for (q, c), variable in self.variables.spares.items():
+            if q == r:
+                found[int(group[c])].append(variable)
+        return found
+
+    def _with_spares(self, r: int, group: Any) -> dict[int, list[tuple[int, Any]]]:
+        """Return (accelerators, variable) pairs of one request by group, those of its spare hosts too."""
+        found = self.variables.by_group(r, group)
+        each = self.asked[r].job.accelerators_per_host or 0
+        for g, held in self._spares_by_group(r, group).items():
+            found.setdefault(g, []).extend((each, variable) for variable in held)
+        return found
 
     def _has_loose(self, r: int) -> bool:
         return self.asked[r].cut == "cover" or any(
