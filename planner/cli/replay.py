@@ -20,8 +20,9 @@ DEFAULT_POLICIES = ("best-fit", "first-fit", "slurm-tree")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
+    """Add the commands to the command line."""
     app.command()(replay)
+    app.command()(draw_trace)
 
 
 def replay(
@@ -99,6 +100,39 @@ def replay(
                     "policies": [_as_dict(outcome) for outcome in outcomes]})  # fmt: skip
         return
     _print(loaded.name, found, outcomes, rules_told=f"order {order}, backfill {backfill}")
+
+
+def draw_trace(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the trace goes, as CSV.")],
+    like: Annotated[str, typer.Option("--like", help="Whose jobs: kalos (Acme), philly, helios, pai.")] = "kalos",
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="How many.")] = 10_000,
+    accelerators: Annotated[int, typer.Option("--accelerators", min=1, help="Of the cluster.")] = 1024,
+    load: Annotated[float, typer.Option("--load", help="Asked for over there, 1: as much as there is.")] = 0.9,
+    tenants: Annotated[int, typer.Option("--tenants", min=1, help="Jobs are spread over so many.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same trace.")] = 1,
+) -> None:
+    """Draw a trace from published distributions, and print how well it fits them."""
+    from planner.files.writing import write_text
+    from planner.traces import generator
+    from topologies.errors import InputError
+
+    published = {name.lower(): marginals for name, marginals in generator.published_marginals().items()}
+    if like.lower() not in published:
+        raise InputError(what="no such cluster", where="--like", found=repr(like), allowed=", ".join(published))
+    chosen = published[like.lower()]
+    drawn = generator.draw_trace(chosen, jobs, accelerators=accelerators, load_frac=load, seed=seed, tenants=tenants)
+    rows = [f"{j.id},{j.submit_s:.3f},{j.duration_s:.3f},{j.gpus},{j.tenant}" for j in drawn.jobs]
+    write_text(output, "\n".join(["job_id,submit_s,duration_s,gpus,tenant", *rows, ""]))
+    fit = generator.fit_of(drawn, chosen)
+    distances = [("jobs by accelerators", fit.gpus), ("jobs by duration", fit.duration_s)]
+    if fit.gpu_time is not None:
+        distances.append(("accelerator time by accelerators", fit.gpu_time))
+    days = drawn.jobs[-1].submit_s / 86400
+    print_table(
+        ["distribution", "distance (Kolmogorov–Smirnov)"],
+        [[name, f"{distance:.4f}"] for name, distance in distances],
+        title=f"{jobs:,} jobs over {days:.1f} days, drawn from {chosen.name}",
+    )
 
 
 def _quotas(texts: list[str]) -> dict[str, float]:

@@ -21,7 +21,7 @@ _DAYS = "date,a,total\n" + "".join(f"2020-05-{day:02d},10,{{total}}\n" for day i
 def test_queues_of_venus_come_out_as_published() -> None:
     (suite,) = run_suites(DATA, ["replay"]).suites
     assert suite.met
-    judged = {case.name: case for case in suite.outcome.cases if case.counts}
+    judged = {case.name: case for case in suite.outcome.cases if case.counts and case.kind == "queue"}
     assert set(judged) == {"venus vcvGl fifo mean completion", "venus vcvGl sjf mean completion"}
     assert all(case.error_frac is not None and case.error_frac < 0.001 for case in judged.values())
     assert sum(not case.counts for case in suite.outcome.cases) == 2

@@ -63,3 +63,11 @@ def test_people_see_policies_side_by_side(run: CommandLine) -> None:
 )
 def test_misuse_is_one_line(run: CommandLine, more: list[str], what: str) -> None:
     assert what in run("replay", "f.yaml", "--trace", "t.csv", *more).refuses()
+
+
+def test_a_drawn_trace_can_be_replayed(run: CommandLine) -> None:
+    said = run("draw-trace", "-o", "d.csv", "--jobs", "300", "--accelerators", "8", "--like", "helios").done().stdout
+    assert "jobs by duration" in said
+    told = run("replay", "f.yaml", "--trace", "d.csv", "--policy", "first-fit", "--backfill", "none", "--json").json()
+    assert told["jobs"] == 300
+    assert "no such cluster" in run("draw-trace", "-o", "x.csv", "--like", "mars").refuses()
