@@ -28,7 +28,9 @@ def register(app: typer.Typer) -> None:
 def replay(
     fabric: FabricArgument,
     trace: Annotated[Path, typer.Option("--trace", help="The trace, in any format known.")],
-    policy: Annotated[list[str] | None, typer.Option("--policy", help="May be given several times.")] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option("--policy", help="A scheduler or solver:NAME, or several.")
+    ] = None,
     format: Annotated[str | None, typer.Option("--format", help="The trace's format; found out if left out.")] = None,
     state: Annotated[Path | None, typer.Option("--state", help="State file: hosts that take no part.")] = None,
     order: Annotated[str, typer.Option("--order", help="fifo, sjf, priority.")] = "fifo",

@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.replay.bill import Bill, bill
+from planner.replay.by_solver import PREFIX, SolverScheduler
 from planner.replay.engine import Rules, Running, asks_of, replay
 from planner.replay.fragmentation import Mix
 from planner.replay.metrics import Metrics, Summary
 from planner.replay.on_fabric import pool_of
 from planner.replay.pool import HostPool
 from planner.replay.queues import WaitingLine
-from planner.replay.scheduler import get_scheduler
+from planner.replay.scheduler import Scheduler, get_scheduler
 from planner.replay.stranded import Slots, slots
 from planner.replay.stretch import Congestion
 from planner.state import ClusterState
@@ -89,6 +90,12 @@ def fitted(trace: Trace, fabric: Fabric) -> Trace:
     return Trace(jobs, told, trace.source)
 
 
+def _scheduler(fabric: Fabric, name: str) -> Scheduler:
+    if name.startswith(PREFIX):
+        return SolverScheduler(fabric, name.removeprefix(PREFIX))
+    return get_scheduler(name)
+
+
 def replay_policies(
     fabric: Fabric,
     trace: Trace,
@@ -112,9 +119,9 @@ def replay_policies(
     Raises
     ------
     InputError
-        If a policy is not installed.
+        If a policy is not installed, or cannot place a job of the trace.
     """
-    chosen = [get_scheduler(name) for name in policies]
+    chosen = [_scheduler(fabric, name) for name in policies]
     outcomes = []
     for scheduler in chosen:
         pool = pool_of(fabric, state)

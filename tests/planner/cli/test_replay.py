@@ -71,3 +71,14 @@ def test_a_drawn_trace_can_be_replayed(run: CommandLine) -> None:
     told = run("replay", "f.yaml", "--trace", "d.csv", "--policy", "first-fit", "--backfill", "none", "--json").json()
     assert told["jobs"] == 300
     assert "no such cluster" in run("draw-trace", "-o", "x.csv", "--like", "mars").refuses()
+
+
+def test_a_solver_is_a_policy(run: CommandLine) -> None:
+    rows = "".join(f"j{i},{10 * i},25,{gpus},x\n" for i, gpus in enumerate((1, 4, 2, 8, 1)))
+    (run.cwd / "w.csv").write_text("job_id,submit_s,duration_s,gpus,tenant\n" + rows)
+    policies = ("--policy", "solver:best-fit", "--policy", "best-fit", "--backfill", "none")
+    ours, theirs = run("replay", "f.yaml", "--trace", "w.csv", *policies, "--json").json()["policies"]
+    assert ours["policy"] == "solver:best-fit"
+    assert ours["jobs"] == theirs["jobs"] == 5
+    assert ours["makespan_s"] == theirs["makespan_s"]
+    assert "no such solver" in run("replay", "f.yaml", "--trace", "w.csv", "--policy", "solver:no").refuses()
