@@ -166,8 +166,8 @@ def _as_dict(outcome: Outcome) -> dict[str, Any]:
         "by_size": {name: group.as_dict() for name, group in sorted(metrics.by_size.items())},
         "by_tenant": {name: group.as_dict() for name, group in sorted(metrics.by_tenant.items())},
         "bill": asdict(outcome.bill),
-        "busiest_s": outcome.busiest_s,
-        "slots_when_busiest": [asdict(slot) for slot in outcome.busiest_slots],
+        "most_stranded_at_s": outcome.stranded_s,
+        "slots_when_most_stranded": [asdict(slot) for slot in outcome.stranded_slots],
         "times_congestion_was_scored": outcome.num_scored,
     }
 
@@ -222,8 +222,8 @@ def _print(name: str, trace: Trace, outcomes: list[Outcome], *, rules_told: str)
     first = outcomes[0]
     print_table(
         ["accelerators", "slots free", "what blocks the next"],
-        [[slot.size, slot.free, slot.blocked_by] for slot in first.busiest_slots],
-        title=f"{first.policy}: slots when most jobs waited, hour {first.busiest_s / 3600:.1f}",
+        [[slot.size, slot.free, slot.blocked_by] for slot in first.stranded_slots],
+        title=f"{first.policy}: slots when most was idle while jobs waited, hour {first.stranded_s / 3600:.1f}",
     )
     _groups("accelerators", first.policy, first.metrics.by_size)
     print_table(

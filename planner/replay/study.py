@@ -35,9 +35,9 @@ class Outcome:
         Figures of the whole, and by size and tenant.
     bill
         What it cost.
-    busiest_slots
-        Free slots by size at the moment with most jobs waiting.
-    busiest_s
+    stranded_slots
+        Free slots by size at the moment with most accelerators idle while a job waits.
+    stranded_s
         When that was.
     num_scored
         How often congestion was scored.
@@ -47,16 +47,16 @@ class Outcome:
     summary: Summary
     metrics: Metrics
     bill: Bill
-    busiest_slots: list[Slots]
-    busiest_s: float
+    stranded_slots: list[Slots]
+    stranded_s: float
     num_scored: int
 
 
-class _Busiest:
-    """Watches for the moment with most jobs waiting, and counts slots there."""
+class _MostStranded:
+    """Watches for the moment with most accelerators idle while a job waits, and counts slots there."""
 
     def __init__(self) -> None:
-        self.waiting = -1
+        self.idle_milli = -1
         self.time_s = 0.0
         self.slots: list[Slots] = []
 
@@ -73,9 +73,10 @@ class _Busiest:
         """Nothing to note."""
 
     def settled(self, now_s: float, pool: HostPool, line: WaitingLine, blocked: str) -> None:
-        """Count slots when more wait than ever."""
-        if len(line) > self.waiting:
-            self.waiting, self.time_s, self.slots = len(line), now_s, slots(pool)
+        """Count slots when more is idle than ever while a job waits, or at the first instant."""
+        idle = int(pool.left.sum()) if len(line) else 0
+        if idle > self.idle_milli:
+            self.idle_milli, self.time_s, self.slots = idle, now_s, slots(pool)
 
 
 def fitted(trace: Trace, fabric: Fabric) -> Trace:
@@ -125,7 +126,7 @@ def replay_policies(
     outcomes = []
     for scheduler in chosen:
         pool = pool_of(fabric, state)
-        metrics, busiest = Metrics(pool), _Busiest()
+        metrics, worst = Metrics(pool), _MostStranded()
         stretch = congestion() if congestion is not None else None
         mix = Mix.of(ask for job in trace.jobs for ask in asks_of(job, pool.width))
         name = scheduler.name
@@ -134,7 +135,7 @@ def replay_policies(
             if tick is not None:
                 tick(name, now_s)
 
-        replay(pool, trace.jobs, scheduler, rules, (metrics, busiest), mix=mix, stretch=stretch, tick=on_tick)
+        replay(pool, trace.jobs, scheduler, rules, (metrics, worst), mix=mix, stretch=stretch, tick=on_tick)
         summary = metrics.summary()
         outcomes.append(
             Outcome(
@@ -142,8 +143,8 @@ def replay_policies(
                 summary,
                 metrics,
                 bill(summary, metrics.by_tenant, metrics.capacity, usd_per_gpu_hour),
-                busiest.slots,
-                busiest.time_s,
+                worst.slots,
+                worst.time_s,
                 stretch.num_scored if stretch is not None else 0,
             )
         )
