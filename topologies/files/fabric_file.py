@@ -50,7 +50,7 @@ def load_fabric(name_or_path: str | os.PathLike[str], *, parts: Mapping[str, Par
     Parameters
     ----------
     name_or_path
-        A path, or a name from `list_catalog`.
+        A path (a fabric file, or what another tool wrote, see `topologies.formats`), or a name from `list_catalog`.
     parts
         Parts by id; the catalogue's own if left out.
 
@@ -59,7 +59,13 @@ def load_fabric(name_or_path: str | os.PathLike[str], *, parts: Mapping[str, Par
     InputError
         If the file cannot be read, or says what cannot be built.
     """
-    return fabric_of(load_document(_path(os.fspath(name_or_path))), parts=parts)
+    from topologies.formats.importing import import_fabric, is_foreign
+    from topologies.formats.registry import ReadOptions
+
+    path = _path(os.fspath(name_or_path))
+    if is_foreign(path):
+        return import_fabric([path], options=ReadOptions(parts=parts)).fabric
+    return fabric_of(load_document(path), parts=parts)
 
 
 def _path(name: str) -> str | Path:

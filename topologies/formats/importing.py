@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +21,11 @@ from topologies.formats.registry import (
     fabric_format,
     fabric_formats,
 )
-from topologies.formats.source import Source, read_sources
+from topologies.formats.source import Source, read_head, read_sources
 
-__all__ = ["export_fabric", "find_format", "import_fabric", "import_sources", "open_fabric"]
+__all__ = ["export_fabric", "find_format", "import_fabric", "import_sources", "is_foreign", "open_fabric"]
+
+_OWN = re.compile(r'^\s*\{?\s*"?schema_version"?\s*:', re.MULTILINE)
 
 
 def find_format(source: Source) -> FabricFormat:
@@ -118,8 +121,18 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
+def is_foreign(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a file or folder is like what another tool wrote, and not like a fabric file of our own."""
+    if Path(path).is_dir():
+        return True
+    head = read_head(path)
+    if head is None or _OWN.search(head.head):
+        return False
+    return any(f.sniff(head) for f in fabric_formats().values() if f.reads)
+
+
 def open_fabric(name_or_path: str | os.PathLike[str], *, options: ReadOptions | None = None) -> Imported:
-    """Return the fabric of a fabric file, of the catalogue, or of a file that another tool wrote.
+    """Return the fabric of a fabric file, of the catalogue, or of a file or folder that another tool wrote.
 
     Raises
     ------
@@ -128,11 +141,10 @@ def open_fabric(name_or_path: str | os.PathLike[str], *, options: ReadOptions | 
     """
     from topologies.files.fabric_file import load_fabric
 
-    name = os.fspath(name_or_path)
-    if not Path(name).exists():
-        return Imported(load_fabric(name), "fabric-file")
-    sources = read_sources([name])
-    return import_sources(sources, options=options)
+    if Path(name_or_path).exists() and is_foreign(name_or_path):
+        return import_fabric([name_or_path], options=options)
+    fabric = load_fabric(name_or_path, parts=options.parts if options else None)
+    return Imported(fabric, "fabric-file")
 
 
 def export_fabric(

@@ -14,7 +14,7 @@ from topologies.errors import InputError
 from topologies.files.document import Document
 from topologies.files.reading import decode_text, read_bytes
 
-__all__ = ["MAX_SOURCES", "MAX_TEXT_BYTES", "Source", "read_sources"]
+__all__ = ["MAX_SOURCES", "MAX_TEXT_BYTES", "Source", "read_head", "read_sources"]
 
 MAX_TEXT_BYTES = 512 * 2**20
 """Largest file read, unpacked. The ibnetdiscover output of 10,000 hosts with 8 NICs each has some 30 MB."""
@@ -128,6 +128,18 @@ def read_sources(paths: Iterable[str | os.PathLike[str]]) -> list[Source]:
     if not found:
         raise InputError(what="no file to read", fix="name a file")
     return [Source(str(path), _text(path)) for path in found]
+
+
+def read_head(path: str | os.PathLike[str]) -> Source | None:
+    """Return the beginning of a file, unpacked; None if it cannot be read, so that who reads it whole says why."""
+    try:
+        with Path(path).open("rb") as stream:
+            is_packed = stream.read(2) == _GZIP_MAGIC
+            stream.seek(0)
+            data = gzip.GzipFile(fileobj=stream).read(_HEAD_CHARS) if is_packed else stream.read(_HEAD_CHARS)
+    except (OSError, EOFError, zlib.error, ValueError):
+        return None
+    return Source(os.fspath(path), data.decode("utf-8-sig", errors="replace"))
 
 
 def _text(path: Path) -> str:

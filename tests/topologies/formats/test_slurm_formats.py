@@ -194,3 +194,13 @@ LINES = st.lists(
 @settings(max_examples=150, deadline=None)
 def test_any_lines_are_read_or_refused(lines: list[str]) -> None:
     assert "\n" not in refusal("\n".join(lines), "slurm-conf", options=ReadOptions(accelerators=1))
+
+
+def test_every_command_that_takes_a_fabric_takes_these_files(tmp_path: Path) -> None:
+    path = tmp_path / "topology.conf"
+    path.write_text(TREE)
+    assert load_fabric(path).num_hosts == 9
+    assert load_fabric(SLURM / "26.05_topology.yaml").num_hosts == 144
+    path.write_text("kind: leaf-spine\nname: x\n")
+    with pytest.raises(InputError, match="schema_version"):
+        load_fabric(path)
