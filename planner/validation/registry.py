@@ -21,6 +21,7 @@ SUITES = MappingProxyType(
         "sweeps": "planner.validation.suites.sweeps:SUITE",
         "pairwise": "planner.validation.suites.pairwise:SUITE",
         "effects": "planner.validation.suites.effects:SUITE",
+        "bill": "planner.validation.suites.bill:SUITE",
         "train": "planner.validation.suites.train:SUITE",
         "infer": "planner.validation.suites.infer:SUITE",
         "fgd": "planner.validation.suites.fgd:SUITE",

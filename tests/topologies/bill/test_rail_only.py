@@ -1,0 +1,16 @@
+"""Rail-only against rail-optimized networks: counts by hand."""
+
+from __future__ import annotations
+
+from topologies.bill.rail_only import PAPER_COST_FRAC, PAPER_POWER_FRAC, compare
+
+
+def test_32768_accelerators_on_switches_of_64_ports() -> None:
+    # Clos: 1,024 leaves and spines, 512 cores. Rail-only: a rail joins 128 domains of 256 by 4 leaves and 2 spines.
+    row = compare(32_768, 64)
+    assert (row.clos_switches, row.rail_switches) == (1024 + 1024 + 512, 256 * 6)
+    assert (row.clos_cables, row.rail_cables) == (3 * 32_768, 2 * 32_768)
+    # 40 % of the switches and a third of the transceivers go; between them the cost, near the paper's least
+    assert 1 / 3 < row.price_saved_frac < 0.4
+    assert abs(row.price_saved_frac - PAPER_COST_FRAC[0]) < 0.03
+    assert abs(row.power_saved_frac - PAPER_POWER_FRAC[0]) < 0.03

@@ -1,0 +1,55 @@
+"""The bill suite: exact on the published designs, on rows it has never seen, and plain about broken ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from planner.validation import run_suites
+from planner.validation.record import Case
+
+DATA = Path(__file__).parent / "data"
+HEADER = (DATA / "measured" / "topology.csv").read_text().splitlines()[0]
+
+
+def judged(tmp_path: Path, *rows: str) -> list[Case]:
+    (tmp_path / "measured").mkdir()
+    (tmp_path / "measured" / "topology.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    (suite,) = run_suites(tmp_path, ["bill"]).suites
+    return list(suite.outcome.cases)
+
+
+def test_every_published_count_is_reproduced() -> None:
+    (suite,) = run_suites(DATA, ["bill"]).suites
+    assert len(suite.outcome.cases) == 66
+    assert [case.name for case in suite.outcome.cases if not case.agrees] == []
+    assert suite.met
+
+
+UNSEEN = [
+    "h100_3su,DGX H100 SuperPOD,3,95,760,760,QM9700 64x400G,64,24,16,0,764,768,0,A,4 UFM links in it,RA-11333-001",
+    "xdr_4su,DGX B300 SuperPOD XDR,4,288,2304,2304,Q3400-RA 144x800G,144,32,18,0,2304,2304,0,A,,B300 XDR Table 3",
+    "eth_8su,DGX B300 SuperPOD Spectrum-4,8,512,4096,4096,SN5610 64x800G,64,128,64,0,4096,4096,0,A,,B300 Table 3",
+]
+
+
+@pytest.mark.parametrize("row", UNSEEN)
+def test_other_published_designs(tmp_path: Path, row: str) -> None:
+    assert all(case.agrees for case in judged(tmp_path, row))
+
+
+def test_more_spines_than_ports_need_are_explained(tmp_path: Path) -> None:
+    spine = next(case for case in judged(tmp_path, UNSEEN[1]) if case.kind == "spine")
+    assert "2304 cables need 16 switches of 144 ports; 18 leave every leaf 4 of its 72 cables" in spine.detail["why"]
+
+
+def test_a_wrong_count_is_a_miss(tmp_path: Path) -> None:
+    cases = judged(tmp_path, UNSEEN[2].replace(",128,64,0,", ",128,65,0,"))
+    assert [case.kind for case in cases if not case.agrees] == ["spine"]
+
+
+@pytest.mark.parametrize("switch", ["QM9700", "QM9700 2x400G"])
+def test_what_cannot_be_built_is_a_miss_with_its_reason(tmp_path: Path, switch: str) -> None:
+    cases = judged(tmp_path, UNSEEN[1].replace("Q3400-RA 144x800G,144", f"{switch},2"))
+    assert all(case.agrees is False and case.detail["fault"] for case in cases)
