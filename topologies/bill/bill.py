@@ -18,6 +18,7 @@ from topologies.bill.switches import SwitchLine, switch_lines, switch_units, swi
 from topologies.fabric import Fabric, Float64s, LinkKind, NodeKind
 from topologies.parts import Part
 from topologies.parts_catalog import load_parts
+from topologies.units import to_kw
 
 __all__ = ["Bill", "FigureSource", "NicLine", "Power", "TierRatio", "bill_of"]
 
@@ -170,6 +171,7 @@ def bill_of(fabric: Fabric, *, parts: Mapping[str, Part] | None = None, rules: L
     boxes = host_boxes(fabric, parts, rules.default_host_units)
     floor = plan_floor(fabric, rules, host_units=boxes.units, host_watts=boxes.watts, node_units=switch_units(fabric))
     notes = [*rules.notes(floor.num_host_racks), *boxes.notes]
+    notes += _too_hot(floor, boxes.watts, rules)
     switches = switch_lines(fabric)
     runs = cable_runs(fabric, floor, rules)
     cables = cable_lines(fabric, floor, runs, parts, notes)
@@ -197,6 +199,15 @@ def bill_of(fabric: Fabric, *, parts: Mapping[str, Part] | None = None, rules: L
         floor=floor,
         runs=runs,
     )
+
+
+def _too_hot(floor: FloorPlan, host_watts: Float64s, rules: LayoutRules) -> list[str]:
+    """Return what to say where racks draw more than they may: the fabric itself says what stands in them."""
+    draw = np.bincount(floor.host_rack, weights=np.nan_to_num(host_watts), minlength=floor.num_host_racks)
+    hot = int(np.count_nonzero(draw > rules.rack_watts * (1 + 1e-9)))
+    if not rules.rack_watts or not hot:
+        return []
+    return [f"the hosts of {hot} racks draw more than {to_kw(rules.rack_watts):g} kW, {to_kw(draw.max()):g} kW at most"]
 
 
 def _price(switches: Sequence[SwitchLine], cables: Sequence[CableLine]) -> tuple[Price, list[str]]:

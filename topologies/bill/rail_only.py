@@ -134,7 +134,8 @@ def rail_only_table() -> Iterator[str]:
             yield (
                 f"| {accelerators:,} | {radix} | `{row.switch}` | {row.clos_switches:,} → {row.rail_switches:,} "
                 f"| {row.clos_cables:,} → {row.rail_cables:,} "
-                f"| {row.price_saved_frac:.0%} | {row.power_saved_frac:.0%} | {row.planned_price_saved_frac:.0%}, {row.planned_power_saved_frac:.0%} |"
+                f"| {row.price_saved_frac:.0%} | {row.power_saved_frac:.0%} "
+                f"| {row.planned_price_saved_frac:.0%}, {row.planned_power_saved_frac:.0%} |"
             )
 
 
