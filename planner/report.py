@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from planner.files.pdf import write_pdf
 from planner.files.writing import write_text
@@ -19,7 +19,19 @@ from planner.result import Result, versions
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 
-__all__ = ["FabricStudy", "PlacementStudy", "Provenance", "Report", "Study", "fingerprints", "write_report"]
+if TYPE_CHECKING:
+    import planner.weigh.study_file as weigh
+
+__all__ = [
+    "FabricStudy",
+    "PlacementStudy",
+    "Provenance",
+    "Report",
+    "Study",
+    "WeighStudy",
+    "fingerprints",
+    "write_report",
+]
 
 ENTRY_POINT_GROUP = "scaleplan.reports"
 
@@ -70,7 +82,31 @@ class PlacementStudy:
     notes: tuple[str, ...] = ()
 
 
-Study = FabricStudy | PlacementStudy
+@dataclass(frozen=True, eq=False)
+class WeighStudy:
+    """Rack designs weighed against each other.
+
+    Attributes
+    ----------
+    study
+        Designs, workloads, sizes, limits and assumptions.
+    cells, front, decision
+        As `planner.weigh` makes them; the decision is empty where parameters were swept.
+    swept
+        Names of the parameters that were varied.
+    """
+
+    kind = "weigh"
+    title: str
+    study: weigh.Study
+    cells: Sequence[Mapping[str, Any]]
+    front: Sequence[int]
+    decision: Mapping[str, Any]
+    provenance: Provenance
+    swept: Sequence[str] = ()
+
+
+Study = FabricStudy | PlacementStudy | WeighStudy
 
 
 class Report(Protocol):
@@ -96,8 +132,13 @@ def fingerprints(inputs: Sequence[str | Path]) -> dict[str, str]:
     return found
 
 
-def write_report(study: Study, path: str | os.PathLike[str]) -> None:
-    """Write the page of a study, whole or not at all: HTML, or by the file's ending Markdown (.md) or PDF (.pdf).
+def write_report(study: Study, path: str | os.PathLike[str], *, form: str | None = None) -> None:
+    """Write the page of a study, whole or not at all.
+
+    Parameters
+    ----------
+    form
+        ``html``, ``markdown`` or ``pdf``; left out, by the file's ending: .md, .pdf, else HTML.
 
     Raises
     ------
@@ -106,12 +147,12 @@ def write_report(study: Study, path: str | os.PathLike[str]) -> None:
     OutputError
         If the file cannot be written, or no Chromium is there to print a PDF.
     """
-    ending = Path(path).suffix.lower()
+    wanted = form or {".pdf": "pdf", ".md": "markdown"}.get(Path(path).suffix.lower(), "html")
     for point in entry_points(group=ENTRY_POINT_GROUP, name=study.kind):
         report: Report = point.load()()
-        if ending == ".pdf":
+        if wanted == "pdf":
             write_pdf(report.render(study), path)
         else:
-            write_text(path, report.render_markdown(study) if ending == ".md" else report.render(study))
+            write_text(path, report.render_markdown(study) if wanted == "markdown" else report.render(study))
         return
     raise InputError(what="no report of this kind is installed", where="report", found=repr(study.kind))

@@ -13,7 +13,7 @@ from reports.palette import INKS, JOBS
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Block", "Page", "Table", "Tile", "cell_text", "render_page", "script_json"]
+__all__ = ["Block", "Page", "Panel", "Table", "Tile", "cell_text", "render_page", "script_json"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,15 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One of several pictures side by side: its title, the picture, and in words what it shows."""
+
+    title: str
+    figure: go.Figure
+    alt: str
+
+
+@dataclass(frozen=True)
 class Block:
     """One section of a page.
 
@@ -58,10 +67,14 @@ class Block:
         Anchor, heading, a sentence below it, and the heading's short form for the contents.
     figure
         The picture, if there is one; `alt` says in words what it shows.
+    panels
+        Several pictures instead, side by side where there is room.
     explorer, explorer_views
         Data of `reports.explorer`, and the names of the placements in it.
     table
         The figures; folded away below a picture.
+    models
+        What reckoned the figures, by the names of `reports.models`: their errors are told below the picture.
     """
 
     id: str
@@ -74,6 +87,8 @@ class Block:
     explorer: str = ""
     explorer_views: Sequence[str] = ()
     short: str = ""
+    panels: Sequence[Panel] = ()
+    models: Sequence[str] = ()
 
 
 def script_json(value: str) -> str:
@@ -127,7 +142,11 @@ def render_page(page: Page) -> str:
     )
     environment.filters["cell"] = cell_text
     environment.filters["script_json"] = script_json
-    figures = {block.id: _figure_json(block.figure) for block in page.blocks if block.figure is not None}
+    figures = {}
+    for block in page.blocks:
+        if block.figure is not None:
+            figures[block.id] = _figure_json(block.figure)
+        figures |= {f"{block.id}-{i}": _figure_json(panel.figure) for i, panel in enumerate(block.panels, start=1)}
     text: str = environment.get_template("page.html").render(
         page=page,
         figures=figures,
@@ -141,11 +160,13 @@ def _figure_json(figure: go.Figure) -> str:
     """Return a figure as JSON for a script element, without the template that repeats plotly's defaults."""
     figure.update_layout(
         template="none",
-        margin={"l": 90, "r": 20, "t": 20, "b": 50},
+        margin={"l": 60, "r": 20, "t": 24, "b": 50},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13},
     )
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
     text: str | None = figure.to_json()
     parsed: Any = json.loads(text or "{}")
     return script_json(json.dumps(parsed, ensure_ascii=False, separators=(",", ":")))

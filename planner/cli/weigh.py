@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from planner.cli.fabric import JsonOption
 from planner.cli.output import print_json, print_lines, print_table, progress_line
+from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
+
+if TYPE_CHECKING:
+    from planner.report import WeighStudy
 
 __all__ = ["register"]
 
@@ -51,6 +55,9 @@ def weigh(
         Path | None, typer.Option("--resume", help="Keep results in this file, and take up again what is in it.")
     ] = None,
     dask: Annotated[str | None, typer.Option("--dask", help="Address of a Dask scheduler.")] = None,
+    report: ReportOption = None,
+    pdf: PdfOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Weigh rack designs by what they carry: time, price, power, and what the scale-up domain is worth."""
@@ -70,13 +77,23 @@ def weigh(
     )
     progress_line("")
     front = pareto_front(cells)
+    decision = {} if varied else decide(asked, cells)
+
+    def weighed() -> WeighStudy:
+        from planner.report import Provenance, WeighStudy
+
+        names = [design.name for design in asked.designs]
+        title = f"Weighing {', '.join(names[:4])}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        swept = [name for name, _ in varied]
+        return WeighStudy(title, asked, cells, front, decision, Provenance.of(files), swept)
+
+    write_reports(weighed, report, pdf, markdown)
     if varied:
         if as_json:
             print_json({"schema": "scaleplan/weigh/1", "cells": cells, "pareto": front})
         else:
             _sweep_table([name for name, _ in varied], cells, set(front))
         return
-    decision = decide(asked, cells)
     if as_json:
         print_json({"schema": "scaleplan/weigh/1", "cells": cells, "pareto": front, "decision": decision})
         return

@@ -17,7 +17,7 @@
     figure.layout.font.color = style("--ink");
     if (phone) { figure.layout.font.size = 11; figure.layout.margin.l = 46; figure.layout.margin.r = 8; }
     figure.layout.hoverlabel = {bgcolor: style("--card"), bordercolor: style("--edge"), font: {color: style("--ink")}, align: "left"};
-    for (const axis of ["xaxis", "yaxis"]) if (figure.layout[axis]) Object.assign(figure.layout[axis], {gridcolor: style("--line"), linecolor: style("--line"), zerolinecolor: style("--line"), automargin: true});
+    for (const axis in figure.layout) if (/^[xy]axis\d*$/.test(axis)) Object.assign(figure.layout[axis], {gridcolor: style("--line"), linecolor: style("--line"), zerolinecolor: style("--line"), automargin: true});
     Plotly.react(box, figure.data, figure.layout, {responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false});
     box.dataset.drawn = "yes";
   };

@@ -1,11 +1,17 @@
 """Small studies that tests of reports and of the browser make pages of."""
 
+from dataclasses import replace
+from functools import cache
+
 from planner.collectives.traffic import Demand
 from planner.job import Job
 from planner.problem import Problem
-from planner.report import FabricStudy, PlacementStudy, Provenance
+from planner.report import FabricStudy, PlacementStudy, Provenance, WeighStudy
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
+from planner.weigh.decide import decide, pareto_front
+from planner.weigh.study_file import named_study
+from planner.weigh.sweep import parse_sweep, points_of, run_points
 from topologies.files.fabric_file import load_fabric
 
 HOSTILE = (
@@ -36,3 +42,21 @@ def placement_study(
 
 def fabric_study(fabric_name: str) -> FabricStudy:
     return FabricStudy(fabric_name, load_fabric(fabric_name), Provenance("scaleplan report …", {}, {}))
+
+
+MADE = Provenance("scaleplan weigh …", {"s.yaml": "sha256 0"}, {"scaleplan": "0"})
+
+
+@cache
+def weigh_study(*, sweep: tuple[str, ...] = ()) -> WeighStudy:
+    """Return two designs on two workloads, one of each by a hostile name."""
+    known = named_study(["hgx-b200", "gb200-nvl72"], ["llama3-405b", "deepseek-v3"], [576])
+    designs = (replace(known.designs[0], name=HOSTILE[0]), known.designs[1])
+    workloads = (replace(known.workloads[0], name=HOSTILE[2]), known.workloads[1])
+    if sweep:
+        designs, workloads = designs[1:], workloads[:1]
+    study = replace(known, designs=designs, workloads=workloads)
+    varied = parse_sweep(list(sweep))
+    cells = run_points(points_of(study, varied))
+    decision = {} if sweep else decide(study, cells)
+    return WeighStudy(HOSTILE[7], study, cells, pareto_front(cells), decision, MADE, [name for name, _ in varied])
