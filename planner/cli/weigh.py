@@ -110,6 +110,13 @@ def weigh(
     print_lines([decision["answer"]])
 
 
+def _schedule(mapping: dict[str, Any]) -> str:
+    """Return the pipeline's schedule by its usual name."""
+    if mapping["pp"] == 1:
+        return ""
+    return "zero-bubble" if mapping["zero_bubble"] else ("interleaved" if mapping["virtual"] > 1 else "1F1B")
+
+
 def _money(cell: dict[str, Any]) -> float | str:
     return float(cell["usd_per_mtoken"]["typical"]) if cell["usd_per_mtoken"] else "–"
 
@@ -226,7 +233,7 @@ def parallelism(
         print_json({"schema": "scaleplan/parallelism/1", **told})
         return
     names = ("tp", "cp", "pp", "dp", "ep", "virtual", "micro_batch", "zero", "recompute_frac", "step_s")
-    print_table(list(names), [[row[name] for name in names] for row in told["mappings"]])
+    print_table([*names, "schedule"], [[*(row[name] for name in names), _schedule(row)] for row in told["mappings"]])
     best = told["mappings"][0]
     print_table(["part of the step", "s"], [[k.removesuffix("_s"), v] for k, v in best["parts_s"].items() if v])
     print_table(["memory", "GiB"], [[k, v / 2**30] for k, v in best["memory_bytes"].items()])

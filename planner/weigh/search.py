@@ -31,8 +31,6 @@ _Floats = npt.NDArray[np.float64]
 _BLOCK = 65_536
 _FIRST_BLOCK = 256
 _PINNABLE = ("tp", "cp", "dp", "pp", "ep", "virtual", "micro_batch", "zero")
-_MOST_MICRO_BATCH = 16
-_MOST_CHUNKS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,19 +40,19 @@ class Candidates:
     Attributes
     ----------
     zero_levels
-        Sharing of optimizer, gradients and weights: 1 and 3 by default.
+        Sharing of optimizer, gradients and weights: 1, 2 and 3 by default; 0 is never faster in memory that holds it.
     zero_bubble
-        Whether schedules that fill the bubble with weight gradients are tried.
+        Whether schedules that fill the bubble with weight gradients are tried beside 1F1B and interleaved ones.
     most_micro_batch, most_chunks
-        Largest micro-batch and number of chunks.
+        Largest micro-batch and number of chunks; whatever divides and whatever the layers allow if ``None``.
     pinned
         Sizes that are given, for example ``{"tp": 8}``.
     """
 
-    zero_levels: tuple[int, ...] = (1, 3)
-    zero_bubble: bool = False
-    most_micro_batch: int = _MOST_MICRO_BATCH
-    most_chunks: int = _MOST_CHUNKS
+    zero_levels: tuple[int, ...] = (1, 2, 3)
+    zero_bubble: bool = True
+    most_micro_batch: int | None = None
+    most_chunks: int | None = None
     pinned: tuple[tuple[str, int], ...] = ()
 
 
@@ -162,8 +160,8 @@ def all_mappings(job: TrainingJob, num_accelerators: int, candidates: Candidates
     cp = choices("cp", [d for d in ways if d == 1 or job.seq % (2 * d) == 0])
     pp = choices("pp", [d for d in ways if d <= model.layers])
     ep = choices("ep", _divisors(model.experts) if model.experts else [1])
-    virtual = choices("virtual", list(range(1, tried.most_chunks + 1)))
-    micro = choices("micro_batch", [b for b in _divisors(job.global_batch) if b <= tried.most_micro_batch])
+    virtual = choices("virtual", list(range(1, (tried.most_chunks or model.layers) + 1)))
+    micro = choices("micro_batch", [b for b in _divisors(job.global_batch) if b <= (tried.most_micro_batch or b)])
     zero = choices("zero", list(tried.zero_levels))
     bubble = np.array([0.0, 1.0]) if tried.zero_bubble else np.zeros(1)
     for t in tp:
@@ -183,8 +181,10 @@ def all_mappings(job: TrainingJob, num_accelerators: int, candidates: Candidates
                     tp=t, cp=c, dp=float(dp), pp=p, ep=e, virtual=v, micro_batch=b, zero=z, zero_bubble=zb
                 )
                 legal = check_mappings(job, block, num_accelerators)
-                # Weights that are gathered for each of many micro-batches and chunks do not go with pipelines.
-                legal &= (block.zero < 3) | (block.pp == 1)
+                # ZB-H1 is 1F1B with weight gradients moved; it has one chunk a stage (Qi et al. 2023, section 2).
+                legal &= (block.zero_bubble == 0) | (block.virtual == 1)
+                # Weights or gradients that move for each of many micro-batches do not go with pipelines.
+                legal &= (block.zero < 2) | (block.pp == 1)
                 if legal.any():
                     yield block.take(np.flatnonzero(legal))
 
@@ -214,14 +214,15 @@ def parse_pinned(text: str) -> tuple[tuple[str, int], ...]:
     pinned: dict[str, int] = {}
     for item in text.split(","):
         name, _, value = (word.strip() for word in item.partition("="))
-        if name not in _PINNABLE or name in pinned or not (value.isascii() and value.isdigit() and int(value[:9]) > 0):
+        number = int(value[:9]) if value.isascii() and value.isdigit() else -1
+        if name not in _PINNABLE or name in pinned or number < (0 if name == "zero" else 1):
             raise InputError(
                 what="not a mapping",
                 where="--parallelism",
                 found=repr(item),
                 allowed=f"auto, or name=number of {', '.join(_PINNABLE)}",
             )
-        pinned[name] = int(value[:9])
+        pinned[name] = number
     return tuple(pinned.items())
 
 

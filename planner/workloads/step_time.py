@@ -98,7 +98,7 @@ def step_times(job: TrainingJob, machine: Machine, mappings: Mappings, pricer: P
     times = layer_times(job, machine, m)
     memory = memory_use(job, machine, m)
     layers, dense, routed, embedding = stage_params(job, m)
-    layer = _average_layer(job, m, times, price)
+    layer = _average_layer(job, machine, m, times, price)
     batches = job.global_batch / (m.dp * m.micro_batch)
     forward_only = job.kind == "evaluate"
     back = 0.0 if forward_only else 1.0
@@ -155,7 +155,7 @@ def step_times(job: TrainingJob, machine: Machine, mappings: Mappings, pricer: P
     )
 
 
-def _average_layer(job: TrainingJob, m: Mappings, times: LayerTimes, price: Pricer) -> _Layer:
+def _average_layer(job: TrainingJob, machine: Machine, m: Mappings, times: LayerTimes, price: Pricer) -> _Layer:
     model, framework = job.model, job.framework
     moe = model.num_moe_layers / model.layers
     forward = times.dense_forward_s * (1 - moe) + times.moe_forward_s * moe
@@ -168,7 +168,9 @@ def _average_layer(job: TrainingJob, m: Mappings, times: LayerTimes, price: Pric
     else:
         block = price.time_s("all-reduce", m.tp, one, size)
     # A dense layer has two such blocks; in one with experts, the experts' exchange stands for the second.
-    tp = block * (2 - moe) * (1 - framework.tp_hidden_frac)
+    # Products and exchange overlap in slices through buffers that only a scale-up domain can share (Transformer Engine,
+    # communication overlap with user buffers).
+    tp = block * (2 - moe) * (1 - framework.tp_hidden_frac * (m.tp <= machine.domain))
     kv = tokens * model.kv_values_a_token * _BF16_BYTES / (1 if model.latent else m.tp)
     ring = (m.cp - 1) * price.time_s("send-recv", m.cp, m.tp, kv)
     cp = ring * (1 - framework.cp_hidden_frac)
@@ -215,7 +217,7 @@ def _data_parallel(
     reduce_all = all_groups("all-reduce", framework.gradient_bytes) * trains
     reduce = all_groups("reduce-scatter", framework.gradient_bytes) * trains
     gather = all_groups("all-gather", _BF16_BYTES)
-    is_sharded, keeps_weights = m.zero >= 1, m.zero < 3
+    is_sharded = m.zero >= 1
     once_reduced = np.where(is_sharded, reduce, reduce_all)
     once_gathered = np.where(is_sharded, gather * trains, 0.0)
     back = 0.0 if job.kind == "evaluate" else 1.0
@@ -227,11 +229,15 @@ def _data_parallel(
         exposed = np.maximum(once_reduced - backward_s, once_reduced / layers)
         exposed = exposed + np.maximum(once_gathered - forward_s, once_gathered / layers)
         hidden = once_reduced + once_gathered - exposed
-    # Sharded weights: gathered for each micro-batch, forward and backward; gradients scattered each time.
+    # Sharded gradients are scattered after each micro-batch; sharded weights are gathered for each too, forward and
+    # backward (Rajbhandari et al. 2020, section 7).
     ahead = np.maximum(gather - forward_s, gather / layers)
     behind = np.maximum((gather + reduce) - backward_s, reduce / layers) * back
     exposed3 = batches * (ahead + behind)
     hidden3 = batches * (gather * (1 + back) + reduce * back) - exposed3
-    exposed = np.where(keeps_weights, exposed, exposed3)
-    hidden = np.where(keeps_weights, hidden, hidden3)
+    gathered = np.maximum(once_gathered - forward_s, once_gathered / layers)
+    exposed2 = gathered + batches * np.maximum(reduce - backward_s, reduce / layers) * back
+    hidden2 = once_gathered + batches * reduce * back - exposed2
+    exposed = np.where(m.zero >= 3, exposed3, np.where(m.zero >= 2, exposed2, exposed))
+    hidden = np.where(m.zero >= 3, hidden3, np.where(m.zero >= 2, hidden2, hidden))
     return exposed, _OVERLAP_TAX_FRAC * hidden

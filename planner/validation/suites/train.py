@@ -23,9 +23,9 @@ from planner.workloads.step_time import step_times
 from planner.workloads.training import Mappings, TrainingJob
 from topologies.parts_catalog import load_parts
 
-__all__ = ["SUITE"]
+__all__ = ["SUITE", "TRAIN_FILE", "predict"]
 
-_FILE = "measured/train.csv"
+TRAIN_FILE = "measured/train.csv"
 # Iteration times of Korthikanti et al. 2022 (arXiv:2205.05198, table 5) on A100-80GB: model, tensor and pipeline
 # parallel size, chunks, global batch, micro-batch, seconds with full recomputation, seconds with sequence parallelism
 # and selective recomputation. Calculon (Isaev et al., SC23) is within 3.65 % on average and 8.87 % at most on them.
@@ -40,7 +40,7 @@ _CALCULON_MEAN, _CALCULON_MAX = 0.0365, 0.0887
 _NOISE_FRAC = 0.03
 
 
-def _predict(case: TrainingCase) -> tuple[float, int, bool]:
+def predict(case: TrainingCase) -> tuple[float, int, bool]:
     """Return predicted tokens a second and accelerator, which mapping that is, and whether it fits."""
     times = step_times(case.job, case.machine, case.mappings)
     fits = times.memory.fits
@@ -52,12 +52,12 @@ def _predict(case: TrainingCase) -> tuple[float, int, bool]:
 
 def _throughputs(data: DataDir) -> tuple[list[tuple[TrainingCase, float]], list[Case]]:
     predicted, cases = [], []
-    for row in data.rows(_FILE):
+    for row in data.rows(TRAIN_FILE):
         read = read_case(row)
         if isinstance(read, str):
             cases.append(Case(row.text("case_id"), "throughput", counts=False, why_not=read))
             continue
-        rate, best, fits = _predict(read)
+        rate, best, fits = predict(read)
         good = read.quality.startswith("A")
         cases.append(
             Case.of_figures(
@@ -89,11 +89,18 @@ def _ways(case: TrainingCase) -> set[tuple[float, ...]]:
 
 
 def _ratios(predicted: Sequence[tuple[TrainingCase, float]]) -> Iterator[Case]:
-    """Compare runs of one family, model and precision that differ in the number of accelerators or the domain."""
+    """Compare runs of one source, model, precision and architecture that differ in the accelerators or the domain.
+
+    The architecture is the major compute capability, or the generation where a part has none: B200, B300, GB200 and
+    GB300 are one.
+    """
     groups: dict[tuple[object, ...], list[tuple[TrainingCase, float]]] = {}
     for case, rate in predicted:
         job = case.job
-        key = (case.family, job.model.name, job.seq, job.precision, job.kind, case.machine.generation.name)
+        capability = int(case.machine.part.number("compute_capability", 0.0))
+        key = (
+            case.family, job.model.name, job.seq, job.precision, job.kind, capability or case.machine.generation.name
+        )  # fmt: skip
         groups.setdefault(key, []).append((case, rate))
     for members in groups.values():
         for (a, rate_a), (b, rate_b) in combinations(members, 2):
@@ -101,7 +108,9 @@ def _ratios(predicted: Sequence[tuple[TrainingCase, float]]) -> Iterator[Case]:
             # A curve of scale has one way to spread the model, published, and more and more copies of it.
             ways = _ways(a) | _ways(b)
             scale = one.part.id == other.part.id and one.num_accelerators != other.num_accelerators and len(ways) == 1
-            domain = one.domain != other.domain and one.num_accelerators == other.num_accelerators
+            # Machines of one architecture, one size and one batch that differ in the domain a run can use.
+            alike = one.num_accelerators == other.num_accelerators and a.job.global_batch == b.job.global_batch
+            domain = alike and one.domain != other.domain
             if not (scale or domain):
                 continue
             measured, told = a.tokens_per_s / b.tokens_per_s, rate_a / rate_b
@@ -135,7 +144,7 @@ class TrainSuite:
 
     name = "train"
     title = "published training runs: throughput, ratios of scale and domain, Megatron's recomputation table"
-    files = (_FILE,)
+    files = (TRAIN_FILE,)
 
     def run(self, data: DataDir) -> SuiteOutcome:
         """Predict every row."""
@@ -171,6 +180,7 @@ class TrainSuite:
             metrics={
                 "rows": len(counted),
                 "families": len(by_family),
+                "ratios": dict(Counter(case.kind for case in ratios)),
                 "median_error_frac_by_family": {name: quantile(errs, 0.5) for name, errs in sorted(by_family.items())},
             },
             summary_kinds=frozenset({"throughput"}),
