@@ -182,6 +182,8 @@ class FabricBuilder:
         accelerator_suffix: str = "/gpu{}",
         nic_suffix: str = "/nic{}",
         nic_labels: Sequence[str] | None = None,
+        accelerator_labels: Sequence[str] | None = None,
+        host_links: bool = True,
     ) -> HostBlock:
         """Add alike hosts with their accelerators and NICs, and the links between the two.
 
@@ -206,6 +208,10 @@ class FabricBuilder:
             Appended to the host's name.
         nic_labels
             ``(nics,)`` appended to the host's name after a slash, in place of `nic_suffix`; for names spelled out.
+        accelerator_labels
+            ``(accelerators,)`` the same for accelerators.
+        host_links
+            Whether to make the accelerator–NIC links; else they are left to `connect`.
 
         Raises
         ------
@@ -221,19 +227,17 @@ class FabricBuilder:
                 where=self.name,
                 found=f"accelerators {accelerators}, nics {nics}",
             )
-        accelerator = self._add_to_hosts(NodeKind.ACCELERATOR, names, host, accelerators, accelerator_suffix, part)
-        if nic_labels is None or isinstance(names, NameTemplate):
-            nic = self._add_to_hosts(NodeKind.NIC, names, host, nics, nic_suffix, nic_part)
-        else:
-            nic_names = [f"{name}/{label}" for name in names for label in nic_labels]
-            nic = self._add_nodes(NodeKind.NIC, nic_names, nic_part).reshape(count, nics)
+        accelerator = self._add_to_hosts(
+            NodeKind.ACCELERATOR, names, host, accelerators, accelerator_suffix, part, accelerator_labels
+        )
+        nic = self._add_to_hosts(NodeKind.NIC, names, host, nics, nic_suffix, nic_part, nic_labels)
         rails = np.arange(nics) if nic_rails is None else np.fromiter(nic_rails, np.int64, count=nics)
         self._nic_host.append(np.repeat(host, nics))
         self._nic_rail.append(np.tile(rails, count))
         self._host_accelerators.append(np.full(count, accelerators, np.int64))
         rack = np.broadcast_to(np.asarray(-1 if racks is None else racks, np.int64), (count,))
         self._host_rack.append(rack.copy())
-        if nics and count:
+        if nics and count and host_links:
             few, many = (
                 (np.arange(accelerators), np.arange(accelerators) * nics // accelerators)
                 if nics <= accelerators
@@ -255,11 +259,14 @@ class FabricBuilder:
         each: int,
         suffix: str,
         part: Part | None,
+        labels: Sequence[str] | None,
     ) -> Int64s:
         """Add `each` nodes of one kind to every host; return their ids, ``(count, each)``."""
-        if isinstance(names, NameTemplate):
+        if labels is not None and not isinstance(names, NameTemplate):
+            made: Iterable[str] | NameTemplate = [f"{name}/{label}" for name in names for label in labels]
+        elif isinstance(names, NameTemplate):
             start = names.start or (0,) * len(names.shape)
-            made: Iterable[str] | NameTemplate = NameTemplate(
+            made = NameTemplate(
                 names.template + suffix, (*names.shape, each), (*start, 0)
             )
         else:

@@ -23,7 +23,7 @@ from topologies.formats.registry import (
 )
 from topologies.formats.source import Source, read_head, read_sources
 
-__all__ = ["export_fabric", "find_format", "import_fabric", "import_sources", "is_foreign", "open_fabric"]
+__all__ = ["export_fabric", "find_format", "import_fabric", "import_sources", "is_foreign", "is_own", "open_fabric"]
 
 _OWN = re.compile(r'^\s*\{?\s*"?schema_version"?\s*:', re.MULTILINE)
 
@@ -121,12 +121,17 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
+def is_own(source: Source) -> bool:
+    """Tell whether a file is like a fabric file of our own."""
+    return _OWN.search(source.head) is not None
+
+
 def is_foreign(path: str | os.PathLike[str]) -> bool:
     """Tell whether a file or folder is like what another tool wrote, and not like a fabric file of our own."""
     if Path(path).is_dir():
         return True
     head = read_head(path)
-    if head is None or _OWN.search(head.head):
+    if head is None or is_own(head):
         return False
     return any(f.sniff(head) for f in fabric_formats().values() if f.reads)
 

@@ -7,12 +7,12 @@ from itertools import product
 
 import numpy as np
 
-from topologies.builder import MAX_CABLES, FabricBuilder
+from topologies.builder import MAX_CABLES, FabricBuilder, HostBlock
 from topologies.fabric import Fabric, Int64s
 from topologies.files.document import Document
 from topologies.files.reading import nearest
 from topologies.files.validated import RuleError
-from topologies.kinds.graph_design import GraphDesign, GraphHosts, GraphLinks, GraphSwitches
+from topologies.kinds.graph_design import GraphDesign, GraphHosts, GraphLinks, GraphSwitches, HostType
 from topologies.kinds.hosts import (
     HOST_LATENCY_US,
     HostPlan,
@@ -56,9 +56,13 @@ class _GraphBuilder:
         self.pods: dict[str, int] = {}
 
     def build(self) -> Fabric:
+        for name, given in self.design.host_types.items():
+            self._add_parts(given, ("host_types", name))
+        stated = {name: given for name, given in self.design.host_types.items() if given.inside == "stated"}
         types = {
             name: plan_hosts(given, 1, self.parts, key=("host_types", name))
             for name, given in self.design.host_types.items()
+            if name not in stated
         }
         notes = [note for plan in types.values() for note in latency_notes(plan, self.design.link_latency_us)]
         self.builder.assumptions += dict.fromkeys(notes)
@@ -67,9 +71,12 @@ class _GraphBuilder:
         for i, hosts in enumerate(self.design.hosts):
             key: Key = ("hosts", i)
             plan = types.get(hosts.type)
+            if hosts.type in stated:
+                self._add_stated(hosts, stated[hosts.type], key)
+                continue
             if plan is None:
-                raise _unknown_error(hosts.type, list(types), what="host type", key=(*key, "type"))
-            self._add_hosts(hosts, plan, key)
+                raise _unknown_error(hosts.type, [*types, *stated], what="host type", key=(*key, "type"))
+            self._add_hosts(hosts, plan, self.design.host_types[hosts.type], key)
         for i, links in enumerate(self.design.links):
             self._add_links(links, ("links", i))
         for nic, key in self.bare_nics.items():
@@ -107,42 +114,105 @@ class _GraphBuilder:
         ids = self.builder.add_switches(switches.names, tier=tier, pods=pod, part=part, scale_up=scale_up)
         self._know(switches.names, ids, "scale-up switch" if scale_up else "switch")
 
-    def _add_hosts(self, hosts: GraphHosts, plan: HostPlan, key: Key) -> None:
+    def _add_parts(self, given: HostType, key: Key) -> None:
+        """Number the parts that a type with a stated inside names before all others."""
+        if given.inside == "stated":
+            ids = (("accelerator", given.accelerator), ("nic", given.nic))
+            self.builder.add_parts(
+                part_of(self.parts, part_id, part_class, (*key, part_class))  # type: ignore[arg-type]
+                for part_class, part_id in ids
+                if part_id
+            )
+
+    def _add_stated(self, hosts: GraphHosts, given: HostType, key: Key) -> None:
+        """Add hosts without any link inside them."""
+        for name in hosts.names:
+            self._define(name, key)
+        count, accelerators, nics = len(hosts.names), given.accelerators or 0, given.nics or 0
+        check_size(count, accelerators, nics, key)
+        accelerator_names = given.accelerator_names or [f"gpu{i}" for i in range(accelerators)]
+        nic_names = given.nic_names or [f"nic{i}" for i in range(nics)]
+        block = self.builder.add_hosts(
+            hosts.names,
+            accelerators=accelerators,
+            part=self.parts[given.accelerator] if given.accelerator else None,
+            nics=nics,
+            nic_part=self.parts[given.nic] if given.nic else None,
+            nic_rails=given.nic_rails,
+            racks=None if hosts.rack is None else self.builder.rack(hosts.rack),
+            accelerator_labels=accelerator_names,
+            nic_labels=nic_names,
+            host_links=False,
+        )
+        self._know_host(hosts, block, accelerator_names, nic_names, nics, key)
+
+    def _know_host(
+        self,
+        hosts: GraphHosts,
+        block: HostBlock,
+        accelerator_names: list[str],
+        nic_names: list[str],
+        nics: int,
+        key: Key,
+        *,
+        rate_bytes_per_s: float = 0.0,
+        ports: int = 1,
+    ) -> None:
+        """Take up the names of accelerators and NICs, and cable the NICs to the leaves if the hosts name any."""
+        names = [f"{name}/{label}" for name in hosts.names for label in nic_names]
+        self._know([f"{n}/{label}" for n in hosts.names for label in accelerator_names], block.accelerator, "accelerator")
+        self._know(names, block.nic, "nic")
+        if hosts.leaf is None:
+            self.bare_nics.update(dict.fromkeys(names, key))
+        elif not rate_bytes_per_s:
+            raise RuleError(
+                what="leaf makes cables, where all links are stated",
+                fix="take leaf out and state the links",
+                key=(*key, "leaf"),
+            )
+        elif nics:
+            leaves = np.array([self._leaf(name, (*key, "leaf")) for name in hosts.leaf])
+            cable = np.arange(nics * ports)
+            self.builder.add_cables(
+                block.nic[:, cable // ports],
+                leaves[cable % len(leaves)],
+                rate_bytes_per_s=rate_bytes_per_s,
+                latency_s=from_us(self.design.link_latency_us),
+            )
+
+    def _add_hosts(self, hosts: GraphHosts, plan: HostPlan, given: HostType, key: Key) -> None:
         for name in hosts.names:
             self._define(name, key)
         plan = replace(plan, count=len(hosts.names))
         check_size(plan.count, plan.accelerators, plan.nics * plan.nic_ports, key)
         latency_us = HOST_LATENCY_US["Ethernet"] if plan.host_link_latency_us is None else plan.host_link_latency_us
+        accelerator_names = given.accelerator_names or [f"gpu{i}" for i in range(plan.accelerators)]
+        nic_names = given.nic_names or [f"nic{i}" for i in range(plan.nics)]
         block = self.builder.add_hosts(
             hosts.names,
             accelerators=plan.accelerators,
             part=plan.accelerator,
             nics=plan.nics,
             nic_part=plan.nic,
+            nic_rails=given.nic_rails,
             host_link_bytes_per_s=plan.host_link_bytes_per_s,
             host_link_latency_s=from_us(latency_us),
             racks=None if hosts.rack is None else self.builder.rack(hosts.rack),
+            accelerator_labels=accelerator_names,
+            nic_labels=nic_names,
         )
         nvs = [f"{name}/nvs{i}" for name in hosts.names for i in range(plan.scale_up.switches)]
         add_scale_up(self.builder, plan.scale_up, block.accelerator, np.arange(plan.count), [nvs])
-        nics = [f"{name}/nic{i}" for name in hosts.names for i in range(plan.nics)]
-        self._know(
-            [f"{name}/gpu{i}" for name in hosts.names for i in range(plan.accelerators)],
-            block.accelerator,
-            "accelerator",
+        self._know_host(
+            hosts,
+            block,
+            accelerator_names,
+            nic_names,
+            plan.nics,
+            key,
+            rate_bytes_per_s=plan.nic_cable_bytes_per_s or 1.0,
+            ports=plan.nic_ports,
         )
-        self._know(nics, block.nic, "nic")
-        if hosts.leaf is None:
-            self.bare_nics.update(dict.fromkeys(nics, key))
-        elif plan.nics:
-            leaves = np.array([self._leaf(name, (*key, "leaf")) for name in hosts.leaf])
-            cable = np.arange(plan.nics * plan.nic_ports)
-            self.builder.add_cables(
-                block.nic[:, cable // plan.nic_ports],
-                leaves[cable % len(leaves)],
-                rate_bytes_per_s=plan.nic_cable_bytes_per_s,
-                latency_s=from_us(self.design.link_latency_us),
-            )
 
     def _know(self, names: list[str], ids: Int64s, kind: str) -> None:
         self.ids.update(zip(names, ids.ravel().tolist(), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from topologies.files.name_ranges import MAX_NAMES, expand_names
 from topologies.files.validated import RuleError, StrictModel
@@ -44,6 +44,50 @@ Tier = Annotated[Literal["leaf", "spine", "core", "scale-up"] | int, AfterValida
 
 class HostType(HostBase):
     """What alike hosts hold; NIC j of a host is called host/nicj, accelerator j host/gpuj."""
+
+    inside: Annotated[
+        Literal["made", "stated"],
+        Field(
+            description="made: the links inside a host are made from its parts; stated: they all stand in links, and "
+            "parts may be left out."
+        ),
+    ] = "made"
+    accelerator_names: Annotated[
+        NameList | None, Field(description="Names of the accelerators in a host, in place of gpu0, gpu1…")
+    ] = None
+    nic_names: Annotated[NameList | None, Field(description="Names of the NICs in a host, in place of nic0, nic1…")] = (
+        None
+    )
+    nic_rails: Annotated[
+        list[Annotated[int, Field(ge=0, le=10_000)]] | None, Field(description="Rail of each NIC, else 0, 1…")
+    ] = None
+
+    @model_validator(mode="after")
+    def _check_inside(self) -> HostType:
+        """Refuse names and rails that are not as many as there are, and a made inside where it is stated."""
+        for key, names, count_key, count in (
+            ("accelerator_names", self.accelerator_names, "accelerators", self.accelerators),
+            ("nic_names", self.nic_names, "nics", self.nics),
+            ("nic_rails", self.nic_rails, "nics", self.nics),
+        ):
+            if names is not None and len(names) != count:
+                raise RuleError(
+                    what=f"{key} needs as many entries as {count_key} says",
+                    found=f"{len(names)} for {count_key}: {count}",
+                    key=(key,),
+                )
+        if self.inside == "stated":
+            if self.accelerators is None or self.nics is None:
+                raise RuleError(what="inside: stated needs accelerators and nics", fix="add both", key=("inside",))
+            made = {"part", "nic_ports", "host_link_gbps", "host_link_latency_us", "scale_up"} & self.model_fields_set
+            if made:
+                raise RuleError(
+                    what="a key that makes links, where all of them are stated",
+                    found=sorted(made)[0],
+                    fix="take it out, or inside: stated",
+                    key=(sorted(made)[0],),
+                )
+        return self
 
 
 class GraphHosts(StrictModel):
