@@ -266,9 +266,7 @@ class FabricBuilder:
             made: Iterable[str] | NameTemplate = [f"{name}/{label}" for name in names for label in labels]
         elif isinstance(names, NameTemplate):
             start = names.start or (0,) * len(names.shape)
-            made = NameTemplate(
-                names.template + suffix, (*names.shape, each), (*start, 0)
-            )
+            made = NameTemplate(names.template + suffix, (*names.shape, each), (*start, 0))
         else:
             made = [name + suffix.format(i) for name in names for i in range(each)]
         return self._add_nodes(kind, made, part).reshape(len(host), each)

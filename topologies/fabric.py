@@ -158,6 +158,11 @@ class Fabric:
         return len(self.host_rack)
 
     @cached_property
+    def num_switches(self) -> int:
+        """Number of switches of both kinds."""
+        return self.num_nodes - self.num_accelerators - self.num_nics
+
+    @cached_property
     def num_domains(self) -> int:
         """Number of scale-up domains."""
         return int(self.accelerator_domain.max()) + 1

@@ -17,6 +17,7 @@ from planner.cli import (
     demo,
     doctor,
     fabric,
+    fabric_formats,
     place,
     replay,
     report,
@@ -45,6 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+fabric_formats.register(fabric.app)
 app.add_typer(fabric.app, name="fabric")
 app.add_typer(slurm.app, name="slurm")
 for module in (place, replay, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):

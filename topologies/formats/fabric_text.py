@@ -157,7 +157,7 @@ def _part_key(key: str, fabric: Fabric, nodes: Sequence[int], known: dict[int, s
     return {key: part} if part else {}
 
 
-def _labels(key: str, word: str, host: str, names: Sequence[str]) -> dict[str, list[str]]:
+def _labels(key: str, word: str, host: str, names: Sequence[str]) -> dict[str, str | list[str]]:
     if list(names) == [f"{host}/{word}{i}" for i in range(len(names))]:
         return {}
     bad = next((name for name in names if not name.startswith(f"{host}/")), None)

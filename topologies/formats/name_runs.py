@@ -1,4 +1,4 @@
-"""Lists of names in short: the order kept, runs of numbers in brackets, as `topologies.files.name_ranges` expands them."""
+"""Lists of names in short, in their order: runs of numbers in brackets, as `topologies.files.name_ranges` reads."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def name_runs(names: Sequence[str]) -> list[str]:
                 what="a name that a fabric file cannot hold", found=repr(name), allowed="names without brackets"
             )
     for place in range(_MOST_NUMBERS):
-        shorter = _merged(rows, place)
-        rows = shorter
+        rows = _merged(rows, place)
     return ["".join(row) for row in rows]
 
 

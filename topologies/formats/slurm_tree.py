@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from topologies.builder import FabricBuilder
+from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
 from topologies.formats.hosts import HostRow, accelerator_part, add_rows
 from topologies.formats.registry import Imported, ReadOptions
 from topologies.formats.slurm_files import TopologyPlan
-from topologies.formats.wiring import built
+from topologies.formats.wiring import built, host_pattern
 from topologies.kinds.hosts import LINK_LATENCY_US
 from topologies.units import from_gbps, from_us
 
@@ -47,6 +48,9 @@ def fabric_of_plan(
     InputError
         If there is no host.
     """
+    left_out = list(left_out)
+    if options.hosts:
+        plan = _matching(plan, options.hosts, source, left_out)
     hosts = [host for members in plan.leaves.values() for host in members]
     guesses: list[str] = []
     gpus = _gpus(hosts, options, guesses)
@@ -78,6 +82,26 @@ def fabric_of_plan(
     guesses.append("latencies are those of InfiniBand between H800 hosts (arXiv:2505.09343)")
     builder.assumptions += guesses
     return Imported(built(builder, source), format, tuple(guesses), tuple(left_out))
+
+
+def _matching(plan: TopologyPlan, pattern: str, source: str, left_out: list[str]) -> TopologyPlan:
+    """Return the plan with the hosts that match, without the switches that lose all of theirs."""
+    wanted = host_pattern(pattern)
+    kept = {name: tuple(h for h in members if wanted.search(h)) for name, members in plan.leaves.items()}
+    gone = sum(map(len, plan.leaves.values())) - sum(map(len, kept.values()))
+    leaves = {name: members for name, members in kept.items() if members}
+    if not leaves:
+        raise InputError(what="no host matches", where=source, found=f"--hosts {pattern}", fix="check the pattern")
+    if gone:
+        left_out.append(f"{gone} hosts that --hosts {pattern} does not match")
+    above = dict(plan.above)
+    while True:
+        there = {*leaves, *above}
+        smaller = {name: tuple(c for c in children if c in there) for name, children in above.items()}
+        smaller = {name: children for name, children in smaller.items() if children or name in leaves}
+        if smaller == above:
+            return TopologyPlan(plan.kind, leaves, above, plan.block_sizes, plan.notes)
+        above = smaller
 
 
 def _gpus(hosts: Sequence[str], options: ReadOptions, guesses: list[str]) -> list[int]:

@@ -17,7 +17,7 @@ from topologies.kinds.hosts import LINK_LATENCY_US
 from topologies.parts import Part
 from topologies.units import from_us
 
-__all__ = ["Wiring", "built", "natural_key"]
+__all__ = ["Wiring", "built", "host_pattern", "natural_key"]
 
 _DIGITS = re.compile(r"(\d+)", re.ASCII)
 
@@ -25,6 +25,20 @@ _DIGITS = re.compile(r"(\d+)", re.ASCII)
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Return a key that sorts numbers in names by value: ``h2`` before ``h10``."""
     return tuple((0, int(p)) if i % 2 else (1, p) for i, p in enumerate(_DIGITS.split(name)))
+
+
+def host_pattern(pattern: str) -> re.Pattern[str]:
+    """Return the pattern of `ReadOptions.hosts`, compiled.
+
+    Raises
+    ------
+    InputError
+        If it is no regular expression.
+    """
+    try:
+        return re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InputError(what="not a regular expression", where="--hosts", found=f"{pattern!r}: {error}") from None
 
 
 def built(builder: FabricBuilder, where: str) -> Fabric:
@@ -159,10 +173,7 @@ class Wiring:
         """Drop the NICs of hosts that do not match, with their cables."""
         if not pattern:
             return
-        try:
-            wanted = re.compile(pattern)
-        except re.error as error:
-            raise InputError(what="not a regular expression", where="--hosts", found=f"{pattern!r}: {error}") from None
+        wanted = host_pattern(pattern)
         dropped = {name: nic.host for name, nic in self._nics.items() if not wanted.search(nic.host)}
         if dropped:
             self._drop(dropped, f"{len(set(dropped.values()))} hosts that --hosts {pattern} does not match")

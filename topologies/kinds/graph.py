@@ -115,7 +115,7 @@ class _GraphBuilder:
         self._know(switches.names, ids, "scale-up switch" if scale_up else "switch")
 
     def _add_parts(self, given: HostType, key: Key) -> None:
-        """Number the parts that a type with a stated inside names before all others."""
+        """Add the parts that a type with a stated inside names before all others."""
         if given.inside == "stated":
             ids = (("accelerator", given.accelerator), ("nic", given.nic))
             self.builder.add_parts(
@@ -160,7 +160,9 @@ class _GraphBuilder:
     ) -> None:
         """Take up the names of accelerators and NICs, and cable the NICs to the leaves if the hosts name any."""
         names = [f"{name}/{label}" for name in hosts.names for label in nic_names]
-        self._know([f"{n}/{label}" for n in hosts.names for label in accelerator_names], block.accelerator, "accelerator")
+        self._know(
+            [f"{n}/{label}" for n in hosts.names for label in accelerator_names], block.accelerator, "accelerator"
+        )
         self._know(names, block.nic, "nic")
         if hosts.leaf is None:
             self.bare_nics.update(dict.fromkeys(names, key))

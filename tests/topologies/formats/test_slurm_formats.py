@@ -204,3 +204,12 @@ def test_every_command_that_takes_a_fabric_takes_these_files(tmp_path: Path) -> 
     path.write_text("kind: leaf-spine\nname: x\n")
     with pytest.raises(InputError, match="schema_version"):
         load_fabric(path)
+
+
+def test_hosts_that_do_not_match_are_left_out_with_their_switches() -> None:
+    imported = import_sources([source(TREE)], options=ReadOptions(hosts="^n[1-36]$"))
+    assert groups(imported.fabric) == [["n1", "n2", "n3"], ["n6"]]
+    assert "pod2" not in list(imported.fabric.node_names)
+    assert "5 hosts that --hosts ^n[1-36]$ does not match" in imported.left_out
+    with pytest.raises(InputError, match="no host matches"):
+        import_sources([source(TREE)], options=ReadOptions(hosts="^x"))
