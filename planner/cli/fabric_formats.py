@@ -92,7 +92,8 @@ def import_files(
     print_lines(
         [
             f"{fabric.name}, read as {imported.format}: {fabric.num_accelerators:,} accelerators on "
-            f"{fabric.num_hosts:,} hosts, {fabric.num_nics:,} NICs, {fabric.num_switches:,} switches, {fabric.num_links // 2:,} links"
+            f"{fabric.num_hosts:,} hosts, {fabric.num_nics:,} NICs, {fabric.num_switches:,} switches, "
+            f"{fabric.num_links // 2:,} links"
         ]
     )
     if imported.routes is not None:
