@@ -12,7 +12,6 @@ from planner.placement import Placement
 from planner.problem import Problem
 from planner.score import Score
 from topologies.fabric import LinkKind
-from topologies.routing.named import routing_named
 
 __all__ = ["congestion_of", "evaluate", "group_spread", "moved_cost", "stranded_accelerators"]
 
@@ -71,7 +70,7 @@ def congestion_of(problem: Problem, placement: Placement, *, seed: int = 0) -> C
         [job.traffic or _SILENT for job in placed],
     )
     compute_s = np.array([job.compute_s for job in placed])
-    return score_flows(fabric, flows, routing_named(problem.routing, seed=seed), compute_s=compute_s)
+    return score_flows(fabric, flows, problem.routing_at(seed), compute_s=compute_s)
 
 
 def _num_leaf_groups(problem: Problem, placement: Placement, job: Job) -> int:

@@ -17,6 +17,9 @@ from planner.sharing import mig_profile, mig_slices
 from planner.state import Availability, ClusterState
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int32s, Int64s
+from topologies.routing.named import routing_named
+from topologies.routing.router import Routing
+from topologies.routing.static import NextHops
 
 __all__ = ["Problem"]
 
@@ -33,6 +36,8 @@ class Problem:
         What "better" means.
     routing
         Name of the routing by which congestion is scored.
+    routes
+        The switches' tables, for the routing ``static``.
     running
         Jobs of the batch that run already: id → accelerators in rank order, which `state` counts as free. They stay
         where they are, or move if they are movable; none is ever left out.
@@ -52,10 +57,12 @@ class Problem:
     jobs: tuple[Job, ...]
     objective: Objective = field(default_factory=Objective)
     routing: str = "spray"
+    routes: NextHops | None = None
     running: Mapping[str, Int64s] = field(default_factory=dict)
     expected: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
+        self.routing_at(0)
         if len(self.state.availability) != self.fabric.num_accelerators:
             raise InputError(
                 what="the state belongs to another fabric",
@@ -134,6 +141,16 @@ class Problem:
     def live_fabric(self) -> Fabric:
         """The fabric with the links that are degraded now."""
         return self.state.degraded(self.fabric)
+
+    def routing_at(self, seed: int) -> Routing:
+        """Return the routing, with `seed` for its hashes.
+
+        Raises
+        ------
+        InputError
+            If there is no such routing, or it lacks its tables.
+        """
+        return routing_named(self.routing, seed=seed, routes=self.routes)
 
     @cached_property
     def host_is_used(self) -> npt.NDArray[np.bool_]:

@@ -24,7 +24,10 @@ DEFAULT_SOLVERS = ("cp-sat", "first-fit", "slurm-tree")
 
 JobsOption = Annotated[Path, typer.Option("--jobs", help="The job file.")]
 StateOption = Annotated[Path | None, typer.Option("--state", help="The state file; left out, everything is free.")]
-RoutingOption = Annotated[str, typer.Option("--routing", help="How flows find their ways: spray, ecmp, dmodk.")]
+RoutingOption = Annotated[
+    str,
+    typer.Option("--routing", help="How flows find their ways: spray, ecmp, dmodk, adaptive; static by tables read."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")]
 SolverOption = Annotated[
     list[str] | None,
@@ -135,13 +138,12 @@ def load_problem(fabric: str, jobs: Path, state: Path | None, routing: str) -> P
     from planner.files.state_file import load_state
     from planner.problem import Problem
     from planner.state import ClusterState
-    from topologies.files.fabric_file import load_fabric
-    from topologies.routing.named import routing_named
+    from topologies.formats.importing import open_fabric
 
-    routing_named(routing)
-    loaded = load_fabric(fabric)
+    opened = open_fabric(fabric)
+    loaded = opened.fabric
     now = ClusterState.empty(loaded) if state is None else load_state(state, loaded)
-    return Problem(loaded, now, load_jobs(jobs), routing=routing)
+    return Problem(loaded, now, load_jobs(jobs), routing=routing, routes=opened.routes)
 
 
 def solve_all(problem: Problem, solvers: list[str], *, time_limit_s: float, seed: int) -> list[Result]:

@@ -11,7 +11,6 @@ from planner.collectives.traffic import Demand, job_flows
 from planner.congestion.score import alone_rates, loads_of
 from planner.problem import Problem
 from topologies.fabric import Float64s
-from topologies.routing.named import routing_named
 
 __all__ = ["counting_bound", "slowdown_bounds"]
 
@@ -63,7 +62,7 @@ def slowdown_bounds(problem: Problem, *, seed: int) -> tuple[float, float]:
     fabric = problem.live_fabric
     jobs = [problem.jobs[problem.job_idx[job_id]] for job_id in fixed]
     flows = job_flows(fabric, list(fixed.values()), [job.traffic or Demand(0.0) for job in jobs])
-    loads = loads_of(fabric, flows, routing_named(problem.routing, seed=seed))
+    loads = loads_of(fabric, flows, problem.routing_at(seed))
     incidence, capacity = loads.incidence, loads.channels.capacity_bytes_per_s
     rate = alone_rates(incidence, capacity).rate_bytes_per_s
     total_s = np.repeat(loads.times_at(rate), loads.num_phases)

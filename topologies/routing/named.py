@@ -11,6 +11,7 @@ from topologies.routing.dmodk import DModK
 from topologies.routing.ecmp import Ecmp
 from topologies.routing.router import Routing
 from topologies.routing.spray import Spray
+from topologies.routing.static import NextHops, Static
 
 __all__ = ["ROUTING_NAMES", "routing_named"]
 
@@ -22,17 +23,33 @@ _MAKERS: MappingProxyType[str, Callable[[int], Routing]] = MappingProxyType(
         "dmodk": lambda seed: DModK(),
     }
 )
-ROUTING_NAMES = tuple(_MAKERS)
+STATIC = "static"
+ROUTING_NAMES = (*_MAKERS, STATIC)
 
 
-def routing_named(name: str, *, seed: int = 0) -> Routing:
-    """Return the routing called `name`; `seed` is that of its hashes, if it has any.
+def routing_named(name: str, *, seed: int = 0, routes: NextHops | None = None) -> Routing:
+    """Return the routing called `name`.
+
+    Parameters
+    ----------
+    seed
+        Of its hashes, if it has any.
+    routes
+        The tables of ``static``.
 
     Raises
     ------
     InputError
-        If there is none of that name.
+        If there is none of that name, or ``static`` has no tables.
     """
+    if name == STATIC:
+        if routes is None:
+            raise InputError(
+                what="static routing needs the tables of the switches",
+                where="--routing",
+                fix="give as the fabric a folder with the output of ibnetdiscover and of dump_lfts",
+            )
+        return Static(routes)
     maker = _MAKERS.get(name)
     if maker is None:
         raise InputError(what="no such routing", where="--routing", found=repr(name), allowed=", ".join(ROUTING_NAMES))

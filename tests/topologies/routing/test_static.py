@@ -56,6 +56,9 @@ def test_routes_that_do_not_fit_the_fabric_are_refused() -> None:
 
 
 def test_every_name_makes_its_routing() -> None:
-    assert [routing_named(name).name for name in ROUTING_NAMES] == list(ROUTING_NAMES)
+    routes = NextHops.of_names(leaf_spine(), ROUTES)
+    assert [routing_named(name, routes=routes).name for name in ROUTING_NAMES] == list(ROUTING_NAMES)
+    with pytest.raises(InputError, match="static routing needs the tables"):
+        routing_named("static")
     with pytest.raises(InputError, match="no such routing"):
         routing_named("hot-potato")
