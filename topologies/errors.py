@@ -6,6 +6,8 @@ mend it (*fix*), in one line. The command line prints that line and exits with `
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 __all__ = ["InfeasibleError", "InputError", "OutputError", "ScaleplanError"]
 
 _MAX_FIELD_CHARS = 400
@@ -55,6 +57,14 @@ class ScaleplanError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Callable[..., ScaleplanError], tuple[object, ...]]:
+        # Errors of worker processes come back pickled, and the default calls the class with the message alone.
+        return _again, (type(self), self.what, self.where, self.found, self.allowed, self.fix)
+
+
+def _again(kind: type[ScaleplanError], what: str, where: str, found: str, allowed: str, fix: str) -> ScaleplanError:
+    return kind(what=what, where=where, found=found, allowed=allowed, fix=fix)
 
 
 class InputError(ScaleplanError):

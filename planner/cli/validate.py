@@ -19,12 +19,14 @@ def register(app: typer.Typer) -> None:
 
 def validate(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with the suites' data.")],
-    suite: Annotated[str | None, typer.Option("--suite", help="Names with commas between; left out, all.")] = None,
+    suite: Annotated[
+        list[str] | None, typer.Option("--suite", help="Names with commas between, or once for each; left out, all.")
+    ] = None,
     rows: Annotated[bool, typer.Option("--rows", help="Print every case.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Hold the models against figures in DIR; exit code 1 if a target is missed."""
     from planner.validation.command import validate_command
 
-    suites = None if suite is None else [name.strip() for name in suite.split(",")]
+    suites = [name.strip() for names in suite for name in names.split(",")] if suite else None
     return validate_command(directory, suites, as_json=as_json, every_row=rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from planner.validation.runner import run_suites
 from planner.validation.table import format_report
+from topologies.errors import InputError
 
 __all__ = ["validate_command"]
 
@@ -36,7 +37,8 @@ def validate_command(
     Returns
     -------
     int
-        0 when every target that could be judged was met, 1 when one was missed.
+        0 when every target that could be judged was met, 1 when one was missed or a suite broke off, 2 when one broke
+        off at a malformed file.
 
     Raises
     ------
@@ -49,4 +51,6 @@ def validate_command(
     else:
         text = format_report(report, every_row=every_row)
     sys.stdout.write(text + "\n")
+    if any(isinstance(error, InputError) for error in report.failed.values()):
+        return InputError.exit_code
     return 0 if report.met else 1

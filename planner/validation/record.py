@@ -9,8 +9,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from planner.validation.datadir import DataDir
+from topologies.errors import ScaleplanError
 
-__all__ = ["Case", "Suite", "SuiteOutcome", "SuiteReport", "Target", "ValidationReport", "quantile"]
+__all__ = ["Case", "Suite", "SuiteOutcome", "SuiteReport", "Target", "ValidationReport", "error_line", "quantile"]
 
 # Version of the JSON form; raised when a key changes its meaning or goes away.
 SCHEMA = "scaleplan.validate/1"
@@ -144,6 +145,11 @@ class SuiteOutcome:
     summary_kinds: frozenset[str] | None = None
 
 
+def error_line(error: Exception) -> str:
+    """Return an error in one line: as it says itself where the data are at fault, with its type where we are."""
+    return str(error) if isinstance(error, ScaleplanError) else f"a defect of scaleplan: {error!r}"
+
+
 class Suite(Protocol):
     """A validation suite: an object with a name, the files it needs, and `run`."""
 
@@ -226,16 +232,17 @@ class SuiteReport:
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """Every suite that ran, and those that could not, with the files they miss."""
+    """Every suite that ran, those left out with the files they miss, and those that broke off with the error."""
 
     directory: str
     suites: Sequence[SuiteReport]
     skipped: Mapping[str, Sequence[str]]
+    failed: Mapping[str, Exception] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
-        """Whether no target of any suite was missed."""
-        return all(suite.met for suite in self.suites)
+        """Whether every suite came to its end and no target was missed."""
+        return not self.failed and all(suite.met for suite in self.suites)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data for JSON."""
@@ -245,4 +252,5 @@ class ValidationReport:
             "met": self.met,
             "suites": [suite.as_dict() for suite in self.suites],
             "skipped": [{"name": name, "missing": list(missing)} for name, missing in self.skipped.items()],
+            "failed": [{"name": name, "error": error_line(error)} for name, error in self.failed.items()],
         }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from planner.validation.datadir import DataDir
-from planner.validation.record import SuiteReport, ValidationReport
+from planner.validation.record import SuiteReport, ValidationReport, error_line
 from planner.validation.registry import SUITES, load_suite
 from topologies.errors import InputError
 
@@ -34,12 +34,14 @@ def run_suites(
     Returns
     -------
     ValidationReport
-        The suites that ran, in the order asked for, and those left out with the files they miss.
+        The suites that ran, in the order asked for; those left out with the files they miss; and those that broke off,
+        with the error. One suite that breaks off does not keep the others from being judged.
 
     Raises
     ------
     InputError
-        If the directory is none, a suite is unknown, a data file is malformed, or no suite has its files.
+        If the directory is none, a suite is unknown, no suite has its files, or the only ones that have broke off at a
+        malformed file.
     """
     path = Path(directory)
     if not path.is_dir():
@@ -49,6 +51,7 @@ def run_suites(
     suites = [load_suite(name) for name in wanted]
     reports: list[SuiteReport] = []
     skipped: dict[str, Sequence[str]] = {}
+    failed: dict[str, Exception] = {}
     for suite in suites:
         missing = data.missing(suite.files)
         if missing:
@@ -56,8 +59,14 @@ def run_suites(
             say(f"skipped {suite.name}: {path} has no {', no '.join(missing)}")
             continue
         say(f"running {suite.name}: {suite.title}")
-        reports.append(SuiteReport(suite.name, suite.title, suite.run(data)))
+        try:
+            reports.append(SuiteReport(suite.name, suite.title, suite.run(data)))
+        except Exception as error:
+            failed[suite.name] = error
+            say(f"{suite.name} broke off: {error_line(error)}")
+    if failed and not reports:
+        raise next(iter(failed.values()))
     if not reports:
         wants = "; ".join(f"{name} needs {', '.join(missing)}" for name, missing in skipped.items())
         raise InputError(what="no suite has its files here", where=path, allowed=wants or "at least one suite")
-    return ValidationReport(str(path), tuple(reports), skipped)
+    return ValidationReport(str(path), tuple(reports), skipped, failed)

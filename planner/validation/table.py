@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from planner.validation.record import Case, SuiteReport, Target, ValidationReport
+from planner.validation.record import Case, SuiteReport, Target, ValidationReport, error_line
 
 __all__ = ["format_report"]
 
@@ -70,6 +70,7 @@ def format_report(report: ValidationReport, *, every_row: bool = False) -> str:
         lines.extend(_suite_lines(suite, every_row=every_row))
         lines.append("")
     lines.extend(f"skipped {name}: missing {', '.join(missing)}" for name, missing in report.skipped.items())
+    lines.extend(f"{name} BROKE OFF: {error_line(error)}" for name, error in report.failed.items())
     missed = sum(target.met is False for suite in report.suites for target in suite.outcome.targets)
     total = sum(target.met is not None for suite in report.suites for target in suite.outcome.targets)
     lines.append(f"{len(report.suites)} suites, {total - missed} of {total} targets met")

@@ -66,6 +66,21 @@ def test_malformed_files_give_one_clear_line(tmp_path: Path, text: str, words: s
     assert "\n" not in str(caught.value)
 
 
+def test_a_suite_that_breaks_off_leaves_the_others_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_astra(tmp_path)
+    (tmp_path / "smpi").mkdir()
+    (tmp_path / "smpi" / "allreduce.csv").write_text("a,b\n1,2\n")
+    assert validate_command(tmp_path, ["smpi", "astra"], as_json=True) == 2
+    shown = json.loads(capsys.readouterr().out)
+    assert [suite["name"] for suite in shown["suites"]] == ["astra"]
+    assert not shown["met"]
+    (failed,) = shown["failed"]
+    assert failed["name"] == "smpi"
+    assert "allreduce.csv" in failed["error"]
+    assert validate_command(tmp_path, ["smpi", "astra"]) == 2
+    assert "smpi BROKE OFF: " in capsys.readouterr().out
+
+
 def test_not_gzip_and_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "astra").mkdir()
     path = tmp_path / "astra" / "collectives.csv.gz"
