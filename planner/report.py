@@ -21,11 +21,13 @@ from topologies.fabric import Fabric
 
 if TYPE_CHECKING:
     import planner.weigh.study_file as weigh
+    from planner.replay.study import Outcome
 
 __all__ = [
     "FabricStudy",
     "PlacementStudy",
     "Provenance",
+    "ReplayStudy",
     "Report",
     "Study",
     "WeighStudy",
@@ -106,7 +108,30 @@ class WeighStudy:
     swept: Sequence[str] = ()
 
 
-Study = FabricStudy | PlacementStudy | WeighStudy
+@dataclass(frozen=True, eq=False)
+class ReplayStudy:
+    """A trace replayed on a fabric under policies: the first outcome is the answer, the others stand beside it.
+
+    Attributes
+    ----------
+    trace, num_jobs, mended
+        Where the trace comes from, how many jobs it has, and what was done to its rows, counted.
+    rules
+        How the cluster was run, name → in words.
+    """
+
+    kind = "replay"
+    title: str
+    fabric: Fabric
+    trace: str
+    num_jobs: int
+    mended: Mapping[str, int]
+    outcomes: tuple[Outcome, ...]
+    rules: Mapping[str, str]
+    provenance: Provenance
+
+
+Study = FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
 
 
 class Report(Protocol):

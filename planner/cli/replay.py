@@ -9,9 +9,11 @@ import typer
 
 from planner.cli.fabric import FabricArgument, JsonOption
 from planner.cli.output import print_json, print_lines, print_table, progress_line
+from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
 
 if TYPE_CHECKING:
     from planner.replay.study import Outcome
+    from planner.report import ReplayStudy
     from planner.traces.trace import Trace
 
 __all__ = ["register"]
@@ -49,6 +51,9 @@ def replay(
     repair_hours: Annotated[float, typer.Option("--repair-hours", help="Mean time to repair a host.")] = 4.0,
     usd_per_gpu_hour: Annotated[float, typer.Option("--usd-per-gpu-hour", help="Price for the bill.")] = 2.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")] = 1,
+    report: ReportOption = None,
+    pdf: PdfOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay a trace: waits, utilization, what is stranded and why, and the bill."""
@@ -97,6 +102,26 @@ def replay(
         tick=tick,
     )
     progress_line("")
+
+    def replayed() -> ReplayStudy:
+        from planner.report import Provenance, ReplayStudy
+
+        told = {
+            "order": order,
+            "backfill": backfill,
+            "congestion": f"scored, {communicate_frac:.0%} of a step, {routing}" if congestion else "not scored",
+            "quotas": ", ".join(quota or []) or "none",
+            "preemption": "by priority" if preempt else "none",
+            "failures": f"every {mtbf_hours:g} h of a host, mended in {repair_hours:g} h" if mtbf_hours else "none",
+            "price": f"{usd_per_gpu_hour:g} US$ a GPU-hour",
+            "seed": str(seed),
+        }
+        inputs: list[str | Path] = [fabric, trace, *([state] if state else [])]
+        title = f"{found.source} on {loaded.name}"
+        made = Provenance.of(inputs)
+        return ReplayStudy(title, loaded, found.source, len(found.jobs), found.mended, tuple(outcomes), told, made)
+
+    write_reports(replayed, report, pdf, markdown)
     if as_json:
         print_json({"schema": "scaleplan/replay/1", "fabric": loaded.name, **_trace_as_dict(found),
                     "policies": [_as_dict(outcome) for outcome in outcomes]})  # fmt: skip

@@ -14,7 +14,7 @@ from planner.replay.queues import WaitingLine
 from planner.replay.stranded import CAUSES, stranded
 from planner.traces.trace import TraceJob
 
-__all__ = ["Group", "Metrics", "Moment", "Summary"]
+__all__ = ["SIZE_CLASSES", "Group", "Metrics", "Moment", "Summary", "size_class"]
 
 SIZE_CLASSES = ((1, "1"), (8, "2-8"), (64, "9-64"), (512, "65-512"))
 SLOWDOWN_FLOOR_S = 10.0
@@ -131,7 +131,7 @@ class Metrics:
         useful = (self._done_s.pop(run.number) - run.left_s) * job.accelerators
         self._last_end_s = max(self._last_end_s, now_s)
         self._useful_s += useful
-        groups = [self.by_size.setdefault(_size_class(job), Group()), self.by_tenant.setdefault(job.tenant, Group())]
+        groups = [self.by_size.setdefault(size_class(job), Group()), self.by_tenant.setdefault(job.tenant, Group())]
         for group in groups:
             group.allocated_s += held
             group.useful_s += useful
@@ -161,6 +161,11 @@ class Metrics:
         self._last = Moment(now_s, self.capacity - sum(causes.values()), len(line), causes)
         if self._keep:
             self.moments.append(self._last)
+
+    @property
+    def moment(self) -> Moment | None:
+        """What holds since the last instant; None before the first."""
+        return self._last
 
     def _close(self, now_s: float) -> None:
         last = self._last
@@ -199,5 +204,6 @@ class Metrics:
         )
 
 
-def _size_class(job: TraceJob) -> str:
+def size_class(job: TraceJob) -> str:
+    """Return the name of a job's class of sizes."""
     return next((name for most, name in SIZE_CLASSES if job.gpus <= most), "513+")

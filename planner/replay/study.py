@@ -16,6 +16,7 @@ from planner.replay.queues import WaitingLine
 from planner.replay.scheduler import Scheduler, get_scheduler
 from planner.replay.stranded import Slots, slots
 from planner.replay.stretch import Congestion
+from planner.replay.timeline import Timeline, Watch
 from planner.state import ClusterState
 from planner.traces.trace import Trace, TraceJob
 from topologies.fabric import Fabric
@@ -41,6 +42,8 @@ class Outcome:
         When that was.
     num_scored
         How often congestion was scored.
+    timeline
+        What held over time.
     """
 
     policy: str
@@ -50,6 +53,7 @@ class Outcome:
     stranded_slots: list[Slots]
     stranded_s: float
     num_scored: int
+    timeline: Timeline
 
 
 class _MostStranded:
@@ -127,6 +131,7 @@ def replay_policies(
     for scheduler in chosen:
         pool = pool_of(fabric, state)
         metrics, worst = Metrics(pool), _MostStranded()
+        watch = Watch(metrics)
         stretch = congestion() if congestion is not None else None
         mix = Mix.of(ask for job in trace.jobs for ask in asks_of(job, pool.width))
         name = scheduler.name
@@ -135,7 +140,7 @@ def replay_policies(
             if tick is not None:
                 tick(name, now_s)
 
-        replay(pool, trace.jobs, scheduler, rules, (metrics, worst), mix=mix, stretch=stretch, tick=on_tick)
+        replay(pool, trace.jobs, scheduler, rules, (metrics, watch, worst), mix=mix, stretch=stretch, tick=on_tick)
         summary = metrics.summary()
         outcomes.append(
             Outcome(
@@ -146,6 +151,7 @@ def replay_policies(
                 worst.slots,
                 worst.time_s,
                 stretch.num_scored if stretch is not None else 0,
+                watch.timeline(),
             )
         )
     return outcomes

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from planner.report import Study, write_report
-from tests.reports.studies import weigh_study
+from tests.reports.studies import replay_study, weigh_study
 
 STUDIES: dict[str, Callable[[], Study]] = {
+    "replay": replay_study,
     "weigh": weigh_study,
     "sweep": lambda: weigh_study(sweep=("scale_up_domain=8,72",)),
 }

@@ -6,9 +6,12 @@ from functools import cache
 from planner.collectives.traffic import Demand
 from planner.job import Job
 from planner.problem import Problem
-from planner.report import FabricStudy, PlacementStudy, Provenance, WeighStudy
+from planner.replay.engine import Outage, Rules
+from planner.replay.study import replay_policies
+from planner.report import FabricStudy, PlacementStudy, Provenance, ReplayStudy, WeighStudy
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
+from planner.traces.trace import Trace, TraceJob
 from planner.weigh.decide import decide, pareto_front
 from planner.weigh.study_file import named_study
 from planner.weigh.sweep import parse_sweep, points_of, run_points
@@ -60,3 +63,18 @@ def weigh_study(*, sweep: tuple[str, ...] = ()) -> WeighStudy:
     cells = run_points(points_of(study, varied))
     decision = {} if sweep else decide(study, cells)
     return WeighStudy(HOSTILE[7], study, cells, pareto_front(cells), decision, MADE, [name for name, _ in varied])
+
+
+@cache
+def replay_study() -> ReplayStudy:
+    """Return 120 jobs of hostile tenants on 31 hosts of 8, one of which fails for a while."""
+    fabric = load_fabric("dgx-h100-superpod-1su")
+    jobs = tuple(
+        TraceJob(f"j{i}", 600.0 * i, 3600.0 * (1 + i % 7), (1, 4, 8, 16, 64, 128)[i % 6], tenant=HOSTILE[i % 9])
+        for i in range(120)
+    )
+    rules = Rules("fifo", "easy", outages=(Outage(0, 3600.0, 40_000.0),))
+    trace = Trace(jobs, {HOSTILE[1]: 3}, HOSTILE[2])
+    outcomes = replay_policies(fabric, trace, ["best-fit", "first-fit"], rules, usd_per_gpu_hour=2.0)
+    told = {"order": "fifo", "backfill": "easy", "congestion": "not scored", "seed": "1"}
+    return ReplayStudy(HOSTILE[6], fabric, trace.source, len(jobs), trace.mended, tuple(outcomes), told, MADE)
