@@ -15,7 +15,6 @@ from planner.slurm.batch import BatchAnswer, BatchPlanner, BatchRequest, KeepSta
 from planner.slurm.journal import Decision, TrackedJob
 from planner.slurm.leaf_fit import fit
 from planner.slurm.lifecycle import Judgement, Limits, Next, is_parked, judge
-from planner.slurm.read_jobs import task_ranges
 from planner.slurm.records import JobDetail, NodeRecord, PartitionRecord, QueuedJob, ReservationRecord, SiteConfig
 from planner.slurm.records import SlurmTopology as Topology
 from planner.slurm.room import Ask, Ints, Room, Taken, build_room
@@ -30,7 +29,7 @@ __all__ = ["CycleOutcome", "CyclePlanner", "Snapshot"]
 
 MAX_ARRAY_TASKS_A_CYCLE = 64
 MAX_NOTES = 20_000
-MAX_RENEWALS_A_CYCLE = 300  # 2.4 ms each through scontrol's standard input: at most 0.7 s of a cycle
+PIN_MARGIN_S = 2.0  # a pin is sent only if the park lasts for so long yet, or for a quarter of park_s
 _SOLVER_SHARE = 0.75  # the rest goes to reading its answer, checking it and telling Slurm
 _LEAST_SOLVER_S = 0.1
 _WAITS_FOR_ROOM = ("Resources", "Priority", "None")
@@ -38,7 +37,15 @@ _WAITS_FOR_ROOM = ("Resources", "Priority", "None")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What Slurm said at one moment; the nodes were read before the queue. `read_s` is how long that took."""
+    """What Slurm said at one moment; the nodes were read before the queue.
+
+    Attributes
+    ----------
+    read_s
+        How long reading took.
+    ended
+        Jobs of the journal that have ended, by number, as far as Slurm still tells of them.
+    """
 
     now_s: float
     jobs: Sequence[QueuedJob]
@@ -49,6 +56,7 @@ class Snapshot:
     config: SiteConfig
     topology: Topology
     read_s: float = 0.0
+    ended: Mapping[str, QueuedJob] = field(default_factory=dict)
 
 
 @dataclass
@@ -100,7 +108,7 @@ class CyclePlanner:
             settings.park_s, settings.max_parked_s, settings.max_tries, settings.start_grace_s, daemon_start_s
         )
 
-    def run(self, snapshot: Snapshot, live: Mapping[str, TrackedJob], handed_over: set[str]) -> CycleOutcome:
+    def run(self, snapshot: Snapshot, live: Mapping[str, TrackedJob]) -> CycleOutcome:
         """Decide one cycle.
 
         Parameters
@@ -109,10 +117,8 @@ class CyclePlanner:
             What Slurm says.
         live
             Jobs of the journal that are not done, by number.
-        handed_over
-            Numbers of jobs never to be touched again.
         """
-        return _Cycle(self, snapshot, live, handed_over).run()
+        return _Cycle(self, snapshot, live).run()
 
     def forget_patience(self, placed: Iterable[tuple[str, int]]) -> None:
         """Drop what was noted of jobs that start now; the oldest notes too when there are very many."""
@@ -130,10 +136,8 @@ class CyclePlanner:
 class _Cycle:
     """The state of one cycle."""
 
-    def __init__(
-        self, owner: CyclePlanner, snapshot: Snapshot, live: Mapping[str, TrackedJob], handed_over: set[str]
-    ) -> None:
-        self.owner, self.snap, self.live, self.handed_over = owner, snapshot, live, handed_over
+    def __init__(self, owner: CyclePlanner, snapshot: Snapshot, live: Mapping[str, TrackedJob]) -> None:
+        self.owner, self.snap, self.live = owner, snapshot, live
         self.settings, self.now_s = owner.settings, snapshot.now_s
         self.began = time.monotonic()
         self.out = CycleOutcome()
@@ -165,7 +169,6 @@ class _Cycle:
         for ask in asks:
             if ask.is_ours:
                 self._settle(ask, admission, answer.placed.get(ask.key))
-        self._renew()
         self.out.figures = dict(answer.figures) | {
             "admitted": len(admission.placed),
             "waiting": len(admission.waiting),
@@ -176,7 +179,7 @@ class _Cycle:
     # ---- what has become of the jobs we know -------------------------------------------------------------------
 
     def _follow(self, ref: str, tracked: TrackedJob) -> None:
-        job = self.jobs.get(ref)
+        job = self.jobs.get(ref) or self.snap.ended.get(ref)
         if job is None and "_" in ref:
             array = self.jobs.get(ref.partition("_")[0])
             task = int(ref.partition("_")[2])
@@ -188,20 +191,31 @@ class _Cycle:
             usable = isinstance(ask, Ask) and self._usable(tracked.hosts, ask)
         else:
             usable = True
+        if job is None and "_" not in ref and self._is_split(tracked):
+            self.out.tracked[ref] = replace(tracked, state="done", changed_s=self.now_s)
+            self._decide(tracked, "split", "each task of the array is a job of its own now")
+            return
         verdict = judge(tracked, job, hosts_are_usable=usable, now_s=self.now_s, limits=self.owner.limits)
         if verdict.next is Next.PLAN and self.settings.mode == "observe":
-            verdict = Judgement(Next.HAND_OVER, verdict.job, "released", "the planner only observes now")
-        self._note(tracked, verdict)
+            verdict = Judgement(Next.HAND_OVER, verdict.job, (("released", "the planner only observes now"),))
+        self._note(tracked, verdict, job)
         if job is None:
             return
         if verdict.next is Next.HAND_OVER:
-            self._hand_over(job, verdict.job, "" if verdict.event else "said again")
+            self._hand_over(job, verdict.job, "" if verdict.events else "said again")
         elif verdict.next is Next.PLAN:
             self.candidates[ref] = job
         elif verdict.job.state in ("pinning", "pinned") and job.is_pending:
             ask = self.maker.make(job, self.detail(job))
             if isinstance(ask, Ask):
                 self.held.append(ask.taken(self._numbers(verdict.job.hosts), self.now_s))
+
+    def _is_split(self, tracked: TrackedJob) -> bool:
+        """Whether a number that is gone was an array's, whose tasks are followed one by one."""
+        if tracked.state not in ("parked", "released", "releasing"):
+            return False
+        others = [*self.live, *(job.ref for job in self.snap.jobs)]
+        return any(other.startswith(f"{tracked.ref}_") for other in others)
 
     def _numbers(self, hosts: Sequence[str]) -> Ints:
         return np.array([self.index[host] for host in hosts if host in self.index], np.int64)
@@ -210,14 +224,17 @@ class _Cycle:
         numbers = self._numbers(hosts)
         return len(numbers) == len(hosts) and bool(ask.fits(self.room)[numbers].all())
 
-    def _note(self, before: TrackedJob, verdict: Judgement) -> None:
+    def _note(self, before: TrackedJob, verdict: Judgement, job: QueuedJob | None) -> None:
         if verdict.job != before:
             self.out.tracked[before.ref] = verdict.job
-        if verdict.event:
-            self._decide(verdict.job, verdict.event, verdict.reason)
+        for action, reason in verdict.events:
+            clock = {}
+            if job is not None and action in ("ran", "ended"):
+                clock = {"started_s": job.start_s} | ({"ended_s": job.end_s} if action == "ended" else {})
+            self._decide(verdict.job, action, reason, **clock)
 
     def _decide(self, job: TrackedJob, action: str, reason: str, **figures: object) -> None:
-        hosts = job.ran_on if action == "ran" else job.hosts
+        hosts = job.ran_on if action in ("ran", "ended") else job.hosts
         self.out.decisions.append(Decision(self.now_s, job.ref, job.submit_s, action, hosts, reason, figures))
 
     def _tracked(self, ref: str) -> TrackedJob | None:
@@ -227,7 +244,7 @@ class _Cycle:
 
     def _find_new(self) -> None:
         for ref, job in self.jobs.items():
-            if ref in self.live or ref in self.handed_over or not job.is_pending:
+            if ref in self.live or not job.is_pending:
                 continue
             mark = self.detail(job).admin_comment
             if PINNED in mark and job.req_nodes and job.reason != "JobHeldUser":
@@ -240,8 +257,8 @@ class _Cycle:
                 self.out.tracked[ref] = parked
                 verdict = judge(parked, job, hosts_are_usable=True, now_s=self.now_s, limits=self.owner.limits)
                 if self.settings.mode == "observe":
-                    verdict = Judgement(Next.HAND_OVER, parked, "released", "the planner only observes")
-                self._note(parked, verdict)
+                    verdict = Judgement(Next.HAND_OVER, parked, (("released", "the planner only observes"),))
+                self._note(parked, verdict, job)
                 if verdict.next is Next.PLAN:
                     self.candidates[ref] = job
                 elif verdict.next is Next.HAND_OVER:
@@ -276,7 +293,7 @@ class _Cycle:
                 jobs[task] = job
         for job in self.snap.jobs:
             ref = job.tracked_ref
-            known = ref in self.live or ref in self.candidates or ref in self.out.tracked
+            known = ref in self.candidates or self._is_ours(ref)
             if job.is_pending and job.reason in _WAITS_FOR_ROOM and not known and not is_parked(job, self.now_s):
                 foreign = self.maker.make_foreign(job, self.detail(job))
                 if foreign is not None:
@@ -284,6 +301,11 @@ class _Cycle:
                     jobs[foreign.ref] = job
         self.out.num_parked = len(self.candidates)
         return self.maker.order(asks, jobs)[: self.settings.plan_depth]
+
+    def _is_ours(self, ref: str) -> bool:
+        """Whether the journal knows it and has not handed it to Slurm."""
+        tracked = self._tracked(ref)
+        return tracked is not None and tracked.state != "released"
 
     def _tasks(self, job: QueuedJob) -> list[str]:
         """Return what is planned of a job: itself, or the next tasks of an array that may run."""
@@ -356,7 +378,11 @@ class _Cycle:
         job = self.candidates.get(ask.ref) or self.candidates[self.owners[ask.ref]]
         tracked = self._tracked(ask.ref) or self._new(ask.ref, job, "parked")
         if numbers is None:
-            self._wait(ask, job, tracked, admission)
+            self._wait(ask, job, tracked, admission.waiting.get(ask.key, "not placed by the solver"), admission)
+            return
+        if self._is_nearly_due(job):
+            self._wait(ask, job, tracked, "its parked time is nearly over; renewed first", admission)
+            self.out.renewals.append(update_line(job.ref, start_in_s=self.settings.park_s))
             return
         hosts = tuple(self.room.hosts[i] for i in numbers)
         leaves = len(set(self.room.leaf[numbers].tolist()))
@@ -384,10 +410,16 @@ class _Cycle:
                 )
             )
 
-    def _wait(self, ask: Ask, job: QueuedJob, tracked: TrackedJob, admission: Admission) -> None:
+    def _is_nearly_due(self, job: QueuedJob) -> bool:
+        """Whether Slurm may start a parked job by itself before a pin reaches it."""
+        if not is_parked(job, self.now_s):
+            return False
+        now_s = self.now_s + time.monotonic() - self.began
+        return (job.start_s or now_s) - now_s < min(PIN_MARGIN_S, self.settings.park_s / 4)
+
+    def _wait(self, ask: Ask, job: QueuedJob, tracked: TrackedJob, reason: str, admission: Admission) -> None:
         """Keep a job parked that does not start now; take a pin off it that failed."""
         self.out.num_waiting += 1
-        reason = admission.waiting.get(ask.key, "not placed by the solver")
         after = replace(tracked, passes=tracked.passes + (ask.key in admission.passed_over))
         if tracked.state != "parked":
             after = replace(after, state="parked", hosts=(), changed_s=self.now_s)
@@ -409,25 +441,6 @@ class _Cycle:
         mark = merge_mark(self.detail(job).admin_comment, RELEASED)
         held = job.priority == 0 and job.reason.startswith("JobHeld")
         self.out.releases.append(update_line(job.ref, hosts=[], mark=mark, start_in_s=None if held else 0))
-
-    def _renew(self) -> None:
-        """Keep jobs parked whose time runs out, those first that have least left."""
-        due: list[tuple[float, str]] = []
-        for ref, job in self.candidates.items():
-            left_s = (job.start_s or self.now_s) - self.now_s
-            if ref in self.out.placed or ref in self.owners or left_s > self.settings.park_s / 2:
-                continue
-            if ref in {tracked.ref for tracked in self.out.tracked.values() if tracked.state == "releasing"}:
-                continue
-            if job.array_tasks:
-                rest = [t for t in job.array_tasks if f"{job.array_job_id}_{t}" not in self.out.placed]
-                if not rest:
-                    continue
-                ref = f"{job.array_job_id}_[{task_ranges(rest)}]"
-            due.append((left_s, ref))
-        for _, ref in sorted(due)[:MAX_RENEWALS_A_CYCLE]:
-            if len(ref) < 4000:
-                self.out.renewals.append(update_line(ref, start_in_s=self.settings.park_s))
 
 
 def _common_feature(room: Room, numbers: Ints) -> str | None:

@@ -12,6 +12,7 @@ import os
 import pwd
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from planner.slurm.log import JsonLog
 from planner.slurm.metrics import Metrics
 from planner.slurm.observe import Observer
 from planner.slurm.reader import SnapshotReader
+from planner.slurm.renewal import renew
 from planner.slurm.savings import summary
 from planner.slurm.settings import SlurmSettings
 from planner.slurm.updates import PARKED, RELEASED, merge_mark, send_updates, update_line
@@ -42,6 +44,7 @@ LOOK_EVERY_S = 0.05
 # Between two cycles in a stream of submissions or ends: at most a quarter of slurmctld's time goes to our questions.
 LEAST_REST_S = 0.1
 REST_SHARE = 3.0
+LINES_AT_ONCE = 100  # for scontrol, between two heartbeats: 0.25 s
 MAX_FAILURES = 2  # after so many failed cycles in a row nothing is parked until one succeeds
 KEEP_JOURNAL_S = 31 * 86400.0
 HOUSEKEEPING_EVERY_S = 3600.0
@@ -97,7 +100,6 @@ class Daemon:
         self._lock = self._take_lock()
         self.journal = Journal(settings.journal_path)
         self._live = self.journal.live_jobs()
-        self._handed_over = self.journal.handed_over()
         self._control = ControlServer(settings.socket_path, self._answer, self._slurm_user())
 
     def _make_folders(self) -> None:
@@ -240,14 +242,19 @@ class Daemon:
         self.log.write(what, error=error, in_a_row=self._failures)
 
     def _cycle(self) -> None:
-        snapshot = self._reader.read()
+        snapshot = self._reader.read(self._live)
+        self._beat()
         if self._degraded and not self.journal.probe():
             self._release_all(snapshot)
             return
         if self._degraded:
             self._degraded = False
             self.log.write("journal can be written again")
-        outcome = self._planner.run(snapshot, self._live, self._handed_over)
+        ahead_s = 2 * self.metrics.values["cycle_seconds"] + self.settings.poll_s + HEARTBEAT_EVERY_S
+        renewals, snapshot = renew(snapshot, self._live, self.settings, ahead_s=ahead_s)
+        self._send(renewals)
+        outcome = self._planner.run(replace(snapshot, now_s=time.time()), self._live)
+        self._beat()
         if self.settings.mode == "observe":
             outcome.decisions += self._observer.look(snapshot)
         try:
@@ -262,23 +269,20 @@ class Daemon:
         self._write_host_files(outcome)
         self._send(outcome.lines)
         self._observer.mark()
-        self._report(snapshot, outcome)
+        self._report(snapshot, outcome, renewals)
         self._housekeep()
 
     def _remember(self, outcome: CycleOutcome) -> None:
         for ref, job in outcome.tracked.items():
             if job.state in LIVE_STATES:
                 self._live[ref] = job
-                self._handed_over.discard(ref)
             else:
                 self._live.pop(ref, None)
-                if job.state == "released":
-                    self._handed_over.add(ref)
 
     def _send(self, lines: list[str]) -> None:
         """Send in portions, with a heartbeat between them."""
-        for first in range(0, len(lines), 200):
-            answer = send_updates(self.commands, lines[first : first + 200])
+        for first in range(0, len(lines), LINES_AT_ONCE):
+            answer = send_updates(self.commands, lines[first : first + LINES_AT_ONCE])
             if answer is not None and answer.stderr.strip():
                 self.log.write("scontrol said", text=answer.stderr.strip()[-1000:])
             self._beat()
@@ -307,7 +311,7 @@ class Daemon:
             except OSError as error:
                 self.log.write("no host file", job=ref, error=error)
 
-    def _report(self, snapshot: Snapshot, outcome: CycleOutcome) -> None:
+    def _report(self, snapshot: Snapshot, outcome: CycleOutcome, renewals: list[str]) -> None:
         self.metrics.add("cycles_total")
         self.metrics.set("parked_jobs", outcome.num_parked)
         self.metrics.set("waiting_jobs", outcome.num_waiting)
@@ -329,7 +333,7 @@ class Daemon:
                 parked=outcome.num_parked,
                 pins=len(outcome.pins),
                 releases=len(outcome.releases),
-                renewals=len(outcome.renewals),
+                renewals=len(renewals) + len(outcome.renewals),
                 plan=outcome.figures,
             )
         self._last = {"jobs": len(snapshot.jobs), "parked": outcome.num_parked, "waiting": outcome.num_waiting}

@@ -34,7 +34,7 @@ CREATE INDEX IF NOT EXISTS decisions_by_job ON decisions (ref, submit_s);
 CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at_s);
 """
 SCHEMA_VERSION = 1
-LIVE_STATES = ("parked", "pinning", "pinned", "preferred", "releasing", "running")
+LIVE_STATES = ("parked", "pinning", "pinned", "preferred", "releasing", "released", "running")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class TrackedJob:
     ----------
     state
         ``parked``; ``pinning`` (told Slurm, not yet seen); ``pinned`` (seen); ``preferred``; ``releasing`` (not
-        yet seen to be in Slurm's hands); ``running``; ``released`` (Slurm's now); ``done``.
+        yet seen to be in Slurm's hands); ``running``; ``released`` (Slurm's now: watched, never touched again);
+        ``done``.
     tries
         Plans that Slurm did not carry out.
     passes
@@ -195,7 +196,7 @@ class Journal:
         return True
 
     def live_jobs(self) -> dict[str, TrackedJob]:
-        """Return the jobs that are not yet done or handed over, by number; of two with one number the newer."""
+        """Return the jobs that are not yet done, by number; of two with one number the newer."""
         marks = ",".join("?" * len(LIVE_STATES))
         rows = self._db.execute(f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY submit_s", LIVE_STATES)
         return {job.ref: job for job in map(_job, rows)}
@@ -204,10 +205,6 @@ class Journal:
         """Return the newest job of this number, or of an array's task."""
         row = self._db.execute("SELECT * FROM jobs WHERE ref = ? ORDER BY submit_s DESC LIMIT 1", (ref,)).fetchone()
         return _job(row) if row else None
-
-    def handed_over(self) -> set[str]:
-        """Return the numbers of jobs that were handed to Slurm and must not be touched again."""
-        return {ref for (ref,) in self._db.execute("SELECT ref FROM jobs WHERE state = 'released'")}
 
     def decisions(self, ref: str | None = None, *, since_s: float = 0.0, limit: int = 1000) -> list[Decision]:
         """Return decisions, oldest first; the newest `limit` of them."""

@@ -40,7 +40,7 @@ def preview(settings: SlurmSettings, commands: SlurmCommands) -> list[dict[str, 
             jobs.append(job)
     pinning = settings.model_copy(update={"mode": "pin"})
     planner = CyclePlanner(pinning, make_planner(settings), fabric=load_site_fabric(settings))
-    outcome = planner.run(replace(snapshot, jobs=jobs, details=details), {}, set())
+    outcome = planner.run(replace(snapshot, jobs=jobs, details=details), {})
     leaf_of = snapshot.topology.leaf_by_host()
     reasons = {d.ref: d.reason for d in outcome.decisions if d.action in ("waits", "released", "left")}
     rows = []

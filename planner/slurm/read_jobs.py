@@ -10,11 +10,11 @@ import calendar
 import itertools
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 from planner.slurm.commands import CommandError, SlurmCommands
-from planner.slurm.records import JobDetail, QueuedJob
+from planner.slurm.records import ENDED_STATES, JobDetail, QueuedJob
 from topologies.errors import InputError
 from topologies.hostlist import expand_hosts
 
@@ -27,6 +27,7 @@ __all__ = [
     "parse_time",
     "read_details",
     "read_queue",
+    "read_queue_and_ends",
     "split_details",
     "task_ranges",
 ]
@@ -84,6 +85,22 @@ def read_queue(commands: SlurmCommands) -> tuple[QueuedJob, ...]:
     """Ask for every job that waits or holds nodes."""
     answer = commands.run(["squeue", "-h", "-a", "-r", "-t", _STATES, "-o", SQUEUE_FORMAT])
     return parse_queue(answer.stdout)
+
+
+def read_queue_and_ends(
+    commands: SlurmCommands, refs: Container[str]
+) -> tuple[tuple[QueuedJob, ...], dict[str, QueuedJob]]:
+    """Ask for every job that waits or holds nodes, and for those of `refs` that ended within MinJobAge, in one look."""
+    answer = commands.run(["squeue", "-h", "-a", "-r", "-t", "all", "-o", SQUEUE_FORMAT])
+    live, ended = [], []
+    for line in answer.stdout.split("\n"):
+        ref, _, rest = line.partition(_SEPARATOR)
+        if rest.split(_SEPARATOR, 3)[2:3] and rest.split(_SEPARATOR, 3)[2] in ENDED_STATES:
+            if ref in refs:
+                ended.append(line)
+        else:
+            live.append(line)
+    return parse_queue("\n".join(live)), {job.ref: job for job in map(_parse_line, ended) if job is not None}
 
 
 def parse_queue(text: str) -> tuple[QueuedJob, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 
 from planner.slurm.commands import SlurmCommands
 from planner.slurm.cycle import Snapshot
-from planner.slurm.read_jobs import read_details, read_queue
+from planner.slurm.read_jobs import read_details, read_queue, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_topology
 from planner.slurm.records import JobDetail, PartitionRecord, QueuedJob, ReservationRecord, SiteConfig, SlurmTopology
@@ -48,8 +49,13 @@ class SnapshotReader:
         """Read everything anew next time, as after a restart of slurmctld."""
         self._read_at.clear()
 
-    def read(self) -> Snapshot:
+    def read(self, tracked: Container[str] = ()) -> Snapshot:
         """Take a snapshot.
+
+        Parameters
+        ----------
+        tracked
+            Numbers of jobs whose end is of interest.
 
         Raises
         ------
@@ -66,7 +72,7 @@ class SnapshotReader:
             if self._is_due("reservations", RESERVATIONS_EVERY_S):
                 self._reservations = read_reservations(self._commands)
             nodes = read_nodes(self._commands)
-            jobs = read_queue(self._commands)
+            jobs, ended = read_queue_and_ends(self._commands, tracked) if tracked else (read_queue(self._commands), {})
         except Exception:
             self.forget()
             raise
@@ -81,6 +87,7 @@ class SnapshotReader:
             config=self._config,
             topology=self._topology,
             read_s=time.monotonic() - began,
+            ended=ended,
         )
 
     def _learn(self, jobs: tuple[QueuedJob, ...]) -> None:

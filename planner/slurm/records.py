@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 __all__ = [
+    "ENDED_STATES",
     "UNAVAILABLE_FLAGS",
     "JobDetail",
     "NodeRecord",
@@ -34,6 +35,8 @@ class QueuedJob:
         Seconds since the epoch; for a pending job the begin time or Slurm's own forecast; ``None`` if unknown.
     time_limit_s
         ``None`` for no limit.
+    nodes
+        Nodes it holds or, once it ended, held; of a completing job only those that are not yet given back.
     gpus_per_node
         From the GRES asked for on each node; 0 if none were.
     memory_mib
@@ -85,6 +88,11 @@ class QueuedJob:
         return self.state in ("RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
 
     @property
+    def is_ended(self) -> bool:
+        """Whether the job is over and holds nothing; Slurm tells of it for MinJobAge."""
+        return self.state in ENDED_STATES
+
+    @property
     def is_array(self) -> bool:
         """Whether this is an array, or a task of one."""
         return bool(self.array_tasks) or "_" in self.ref
@@ -107,6 +115,22 @@ class JobDetail:
     max_nodes: int = 0
 
 
+ENDED_STATES = frozenset(
+    {
+        "BOOT_FAIL",
+        "CANCELLED",
+        "COMPLETED",
+        "DEADLINE",
+        "FAILED",
+        "LAUNCH_FAILED",
+        "NODE_FAIL",
+        "OUT_OF_MEMORY",
+        "PREEMPTED",
+        "RECONFIG_FAIL",
+        "REVOKED",
+        "TIMEOUT",
+    }
+)
 UNAVAILABLE_FLAGS = frozenset(
     {
         "DRAIN",

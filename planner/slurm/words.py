@@ -13,9 +13,11 @@ __all__ = ["job_story", "state_in_words"]
 _ACTIONS = {
     "pin": "was given {hosts}: {reason}",
     "prefer": "was asked for softly on {hosts}: {reason}",
+    "pinned": "is pinned to {hosts}: {reason}",
     "ran": "ran on {hosts}, {reason}",
-    "ended": "ended",
-    "gone": "left the queue without running",
+    "ended": "ended: {reason}",
+    "gone": "left the queue: {reason}",
+    "split": "{reason}",
     "waits": "waits: {reason}",
     "repair": "was planned again: {reason}",
     "requeued": "was put back into the queue by Slurm",
@@ -32,7 +34,7 @@ _STATES = {
     "preferred": "asked for softly, waiting for Slurm to start it",
     "releasing": "being handed to Slurm",
     "running": "running",
-    "released": "Slurm's own",
+    "released": "Slurm's own, only watched",
     "done": "done",
 }
 

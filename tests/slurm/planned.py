@@ -149,9 +149,10 @@ class PlannedCluster(EmulatedCluster):
             return db.execute(query, values).fetchall()
 
     def planned_hosts(self) -> dict[int, set[str]]:
-        """Return the hosts of each job that the journal says was pinned, by the last pin."""
-        rows = self.journal("SELECT ref, hosts FROM decisions WHERE action = 'pin' ORDER BY id")
-        return {int(ref): set(hosts.split()) for ref, hosts in rows if "_" not in ref}
+        """Return the hosts of each job whose pin was seen in Slurm, by the journal's last word on it."""
+        rows = self.journal("SELECT ref, hosts FROM decisions WHERE action = 'pinned' ORDER BY id")
+        given_up = {ref for (ref,) in self.journal("SELECT ref FROM jobs WHERE hosts = ''")}
+        return {int(ref): set(hosts.split()) for ref, hosts in rows if "_" not in ref and ref not in given_up}
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the daemon's log events."""

@@ -6,12 +6,12 @@ priorities, and topology/block's refusal of a scattered node list (BadConstraint
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.slurm.commands import CommandOutput
 from planner.slurm.cycle import Snapshot
-from planner.slurm.read_jobs import SQUEUE_FORMAT, read_details, read_queue
+from planner.slurm.read_jobs import SQUEUE_FORMAT, read_details, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_topology
 from topologies.hostlist import compress_hosts, expand_hosts
@@ -33,6 +33,7 @@ class FakeJob:
     required: tuple[str, ...] = ()
     placed: tuple[str, ...] = ()
     start_s: float = 0.0
+    end_s: float = 0.0
     comment: str = ""
     admin_comment: str = ""
     segment: int = 0
@@ -69,6 +70,7 @@ class FakeSlurm:
     features: dict[str, str] = field(default_factory=dict)
     reservations: str = "No reservations in the system\n"
     deaf: bool = False
+    min_job_age_s: float = 300.0
     commands_run: list[Sequence[str]] = field(default_factory=list)
 
     # ------------------------------------------------------------------- what a test does
@@ -94,7 +96,7 @@ class FakeSlurm:
         return job
 
     def end(self, job: FakeJob) -> None:
-        job.state = "COMPLETED"
+        job.state, job.end_s = "COMPLETED", self.now_s
 
     def tick(self, seconds: float = 1.0) -> None:
         """Let time pass, and schedule what may start."""
@@ -137,8 +139,9 @@ class FakeSlurm:
 
     # ------------------------------------------------------------------- what the planner sees
 
-    def snapshot(self) -> Snapshot:
-        nodes, jobs = read_nodes(self), read_queue(self)
+    def snapshot(self, tracked: Container[str] = ()) -> Snapshot:
+        nodes = read_nodes(self)
+        jobs, ended = read_queue_and_ends(self, tracked)
         return Snapshot(
             now_s=self.now_s,
             jobs=jobs,
@@ -148,13 +151,14 @@ class FakeSlurm:
             reservations=read_reservations(self),
             config=read_config(self),
             topology=read_topology(self),
+            ended=ended,
         )
 
     def run(self, argv: Sequence[str], *, stdin_text: str | None = None, check: bool = True) -> CommandOutput:
         self.commands_run.append(tuple(argv))
         words = [word for word in argv if word not in ("-o", "-a", "-d", "-h", "-r")]
         if argv[0] == "squeue":
-            return CommandOutput("".join(map(self._queue_line, self._live())), "", 0)
+            return CommandOutput("".join(map(self._queue_line, self._told())), "", 0)
         if stdin_text is not None:
             for line in stdin_text.splitlines():
                 self._update(line)
@@ -173,11 +177,14 @@ class FakeSlurm:
     def _live(self) -> list[FakeJob]:
         return [job for job in self.jobs.values() if job.state in ("PENDING", "RUNNING")]
 
+    def _told(self) -> list[FakeJob]:
+        return [job for job in self.jobs.values() if self.now_s - job.end_s < self.min_job_age_s or not job.end_s]
+
     def _queue_line(self, job: FakeJob) -> str:
         new = tuple(map(int, self.version.split(".")[:2])) >= (25, 5)
         limit = "UNLIMITED" if job.limit_min is None else f"{job.limit_min // 60}:{job.limit_min % 60:02d}:00"
-        start = job.start_s if job.state == "RUNNING" else job.begin_s
-        end = "NONE" if job.state != "RUNNING" else str(int(job.start_s + (job.limit_min or 525600) * 60))
+        start = job.start_s or job.begin_s
+        end = str(int(job.end_s or job.start_s + (job.limit_min or 525600) * 60)) if job.start_s else "NONE"
         row = {
             "%i": job.number,
             "%A": job.number,

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from planner.slurm.batch import BatchAnswer, BatchRequest
+from planner.slurm.renewal import renew
 from tests.planner.slurm.driver import Driver
 from tests.planner.slurm.fake_slurm import FakeSlurm
 
@@ -31,7 +32,7 @@ def test_a_batch_is_pinned_and_runs_where_it_was_planned() -> None:
     assert [job.state for job in jobs] == ["RUNNING"] * 4
     assert [leaves(slurm, job.placed) for job in jobs] == [1, 1, 1, 1]
     driver.cycle()
-    assert [driver.actions(job.number) for job in jobs] == [["pin", "ran"]] * 4
+    assert [driver.actions(job.number) for job in jobs] == [["pin", "pinned", "ran"]] * 4
     assert {d.reason for d in driver.decisions if d.action == "ran"} == {"on the planned hosts"}
     for job in jobs:
         slurm.end(job)
@@ -47,7 +48,132 @@ def test_nothing_is_pinned_twice_while_slurm_takes_its_time() -> None:
     assert len(job.updates) == 1
     slurm.deaf = False
     driver.turn(times=2)
-    assert driver.actions(job.number) == ["pin", "ran"]
+    assert driver.actions(job.number) == ["pin", "pinned", "ran"]
+
+
+def test_a_job_that_starts_and_ends_between_two_looks_is_in_the_journal_with_its_hosts() -> None:
+    slurm = FakeSlurm()
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.turn()
+    slurm.end(job)
+    outcome = driver.cycle()
+    [tracked] = outcome.tracked.values()
+    assert (tracked.state, tracked.starts, tracked.ran_on) == ("done", 1, tuple(sorted(job.placed)))
+    assert driver.actions(job.number) == ["pin", "pinned", "ran", "ended"]
+    assert driver.decisions[-1].reason == "Slurm says COMPLETED"
+    assert driver.decisions[-1].figures == {"started_s": job.start_s, "ended_s": job.end_s}
+    assert driver.live == {}
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_the_nodes_of_a_completing_job_are_those_not_given_back_and_not_where_it_ran(left: int) -> None:
+    slurm = FakeSlurm()
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.turn()
+    placed = job.placed
+    job.state, job.placed = "COMPLETING", placed[:left]
+    driver.cycle()
+    assert "ran" not in driver.actions(job.number)
+    job.placed = placed
+    slurm.end(job)
+    [tracked] = driver.cycle().tracked.values()
+    assert (tracked.hosts, tracked.ran_on, tracked.starts) == (placed, placed, 1)
+    assert driver.actions(job.number) == ["pin", "pinned", "ran", "ended"]
+
+
+def test_what_slurm_forgot_is_not_made_up() -> None:
+    slurm = FakeSlurm(min_job_age_s=10)
+    driver = Driver(slurm)
+    seen, unseen = slurm.submit(4), slurm.submit(4)
+    driver.turn(times=2)
+    slurm.end(seen)
+    driver.live[str(unseen.number)] = replace(driver.live[str(unseen.number)], state="pinned", ran_on=(), starts=0)
+    slurm.end(unseen)
+    slurm.now_s += 60
+    driver.cycle()
+    assert driver.actions(seen.number)[-1] == "ended"
+    assert driver.actions(unseen.number)[-1] == "gone"
+
+
+def test_a_cancelled_job_never_ran() -> None:
+    slurm = FakeSlurm(deaf=True)
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.turn()
+    job.state, job.end_s = "CANCELLED", slurm.now_s
+    driver.cycle()
+    assert driver.actions(job.number) == ["pin", "ended"]
+    assert "never started" in driver.reasons(job.number)
+
+
+def test_a_pin_that_came_too_late_is_no_plan() -> None:
+    """Slurm starts the job by itself before scontrol reaches it: the journal says so, whatever hosts it got."""
+    slurm = FakeSlurm()
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.cycle(send=False)
+    slurm.tick(slurm.park_s + 1)
+    assert job.state == "RUNNING"
+    driver.cycle()
+    assert driver.actions(job.number) == ["pin", "released", "ran"]
+    assert "before a pin reached Slurm" in driver.reasons(job.number)
+    tracked = driver.live[str(job.number)]
+    assert (tracked.state, tracked.hosts, tracked.ran_on) == ("released", (), tuple(sorted(job.placed)))
+    count = len(job.updates)
+    slurm.end(job)
+    driver.turn(times=3)
+    assert driver.live == {}
+    assert len(job.updates) == count
+
+
+@pytest.mark.parametrize("renewing", [False, True])
+def test_no_job_is_pinned_when_its_parked_time_is_nearly_over(renewing: bool) -> None:
+    """A second before Slurm may start it: with the renewal before the plan it is pinned, else it is renewed instead."""
+    slurm = FakeSlurm()
+    driver = Driver(slurm)
+    blocker = slurm.run_on(slurm.names)
+    job = slurm.submit(4)
+    driver.cycle()
+    slurm.end(blocker)
+    slurm.now_s += slurm.park_s - 1
+    outcome = driver.cycle(renewing=renewing)
+    assert job.begin_s == (slurm.now_s if renewing else slurm.now_s + slurm.park_s)
+    assert len(outcome.pins) == renewing
+    driver.turn(times=2)
+    assert job.state == "RUNNING"
+    assert driver.live[str(job.number)].state == "running"
+
+
+def test_renewals_come_before_the_plan_and_only_where_they_are_due() -> None:
+    slurm = FakeSlurm(num_nodes=4)
+    driver = Driver(slurm)
+    slurm.run_on(slurm.names)
+    early, late = slurm.submit(2), slurm.submit(2)
+    driver.cycle()
+    early.begin_s = slurm.now_s + 3
+    settings = driver.planner.settings
+    lines, after = renew(slurm.snapshot(), driver.live, settings, ahead_s=0)
+    assert lines == [f"update JobId={early.number} StartTime=now+{slurm.park_s}"]
+    assert {job.job_id: job.start_s for job in after.jobs if job.is_pending} == {
+        early.number: slurm.now_s + slurm.park_s,
+        late.number: late.begin_s,
+    }
+    lines, _ = renew(slurm.snapshot(), driver.live, settings, ahead_s=60)
+    assert len(lines) == 1  # one that has all its time left is not renewed, however long a cycle takes
+    assert renew(slurm.snapshot(), {}, settings, ahead_s=60)[0] == []  # what the journal does not know is not ours
+
+
+def test_a_job_slurm_moved_is_noted() -> None:
+    slurm = FakeSlurm()
+    driver = Driver(slurm)
+    job = slurm.submit(2)
+    driver.turn(times=2)
+    job.placed = ("gpu0015", "gpu0016")
+    driver.cycle()
+    tracked = driver.live[str(job.number)]
+    assert (tracked.ran_on, tracked.starts) == (("gpu0015", "gpu0016"), 2)
 
 
 def test_a_pin_that_never_arrived_is_planned_again_and_only_then() -> None:
@@ -86,7 +212,7 @@ def test_a_planned_host_that_goes_down_is_replaced_in_the_next_cycle() -> None:
     driver.turn()
     assert job.state == "RUNNING"
     assert not set(job.placed) & set(slurm.down)
-    assert driver.actions(job.number) == ["pin", "repair", "pin"]
+    assert driver.actions(job.number) == ["pin", "pinned", "repair", "pin"]
 
 
 def test_a_planned_host_that_gets_busy_is_replaced() -> None:
@@ -113,7 +239,7 @@ def test_after_max_tries_a_job_is_slurms_and_never_touched_again() -> None:
     count = len(job.updates)
     driver.turn(times=5)
     assert len(job.updates) == count
-    assert str(job.number) in driver.handed_over
+    assert driver.released() == {job.number}
     slurm.deaf = False
     slurm.tick()
     assert job.state == "RUNNING"
@@ -162,7 +288,7 @@ def test_no_job_is_parked_for_ever() -> None:
     slurm.run_on(slurm.names)
     job = slurm.submit(4)
     driver.turn(times=40)
-    assert driver.handed_over == {str(job.number)}
+    assert driver.released() == {job.number}
     assert job.begin_s <= slurm.now_s
 
 
@@ -260,7 +386,7 @@ def test_changes_by_the_user_are_respected() -> None:
     driver.turn(times=3)
     assert moved.updates == []
     assert len(pinned.updates) == 1
-    assert driver.handed_over == {str(moved.number), str(pinned.number)}
+    assert driver.released() == {moved.number, pinned.number}
 
 
 def test_the_clock_steps_back_and_forth() -> None:
@@ -279,7 +405,8 @@ def test_the_clock_steps_back_and_forth() -> None:
     slurm.tick()
     assert second.state == "RUNNING"
     driver.turn(times=2)
-    assert str(second.number) not in driver.live or driver.live[str(second.number)].state == "running"
+    tracked = driver.live[str(second.number)]
+    assert (tracked.state, tracked.hosts, tracked.ran_on) == ("released", (), tuple(sorted(second.placed)))
 
 
 def test_a_requeued_job_is_planned_anew() -> None:
