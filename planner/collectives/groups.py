@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind
+from topologies.routing.router import router_for
 from topologies.routing.rows import Int64s, count_at, running_total, spans
 
 __all__ = ["Crossings", "Visits", "all_pairs", "crossings", "next_visits", "visits"]
@@ -161,7 +162,8 @@ def crossings(fabric: Fabric, seen: Visits, leaves: Int64s, enters: Int64s) -> C
     """Pair the ports of two units: rail by rail, or in order where they have no rail in common.
 
     A unit sends through the ports of the accelerators that the job has in it, and no others. Where the two sides have
-    different numbers of ports on a rail, the fewer are used more than once.
+    different numbers of ports on a rail, the fewer are used more than once. Where nothing joins their rails, the pair
+    is one of accelerators, and the traffic goes over relays in the scale-up domain (`topologies.routing.relay`).
 
     Parameters
     ----------
@@ -201,7 +203,22 @@ def crossings(fabric: Fabric, seen: Visits, leaves: Int64s, enters: Int64s) -> C
     order = np.argsort(passage, kind="stable")
     passage = passage[order]
     share = 1.0 / count_at(passage, leaves.size)[passage]
-    return Crossings(passage, port[source[order]], port[target[order]], share)
+    source, target = port[source[order]], port[target[order]]
+    if alone.any():
+        source, target = _over_relays(fabric, source, target)
+    return Crossings(passage, source, target, share)
+
+
+def _over_relays(fabric: Fabric, source: Int64s, target: Int64s) -> tuple[Int64s, Int64s]:
+    """Return port pairs with accelerators in place of NICs that hang on networks that nothing joins."""
+    piece = router_for(fabric).relays.piece
+    apart = (piece[source] != piece[target]) & (piece[source] >= 0) & (piece[target] >= 0)
+    if not apart.any():
+        return source, target
+    holder = np.arange(fabric.num_nodes)
+    inside = np.flatnonzero((fabric.link_kind == LinkKind.HOST) & (fabric.link_source < fabric.num_accelerators))[::-1]
+    holder[fabric.link_target[inside]] = fabric.link_source[inside]  # reversed: the first accelerator stays
+    return np.where(apart, holder[source], source), np.where(apart, holder[target], target)
 
 
 def _num_rails(fabric: Fabric) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from planner.collectives.definitions import Collective
 from planner.collectives.groups import Visits, all_pairs, crossings, next_visits, visits
+from planner.collectives.relayed import relayed_blocks
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 from topologies.routing.rows import Float64s, Int64s, count_at, frozen, running_total, spans
@@ -191,7 +192,10 @@ class _Piece:
 
 
 def _exchange(fabric: Fabric, seen: Visits, block_bytes: Float64s, chosen: npt.NDArray[np.bool_]) -> list[_Piece]:
-    """All-to-all: a block from every rank to every other; between units on the receiver's rail (PXN)."""
+    """All-to-all: a block from every rank to every other; between units on the receiver's rail (PXN).
+
+    What another member's NIC carries goes over the scale-up domain to that member first.
+    """
     passages = np.where(chosen, seen.num_visits * (seen.num_visits - 1), 0)
     if passages.sum() > _MAX_PASSAGES:
         raise InputError(
@@ -204,10 +208,11 @@ def _exchange(fabric: Fabric, seen: Visits, block_bytes: Float64s, chosen: npt.N
     first, second = all_pairs(seen.member_start, chosen[seen.job])
     visit = np.repeat(np.arange(seen.job.size), seen.num_members)[first]
     source, target, job = seen.member[first], seen.member[second], seen.job[visit]
-    near = _Piece(job, np.zeros_like(job), source, target, block_bytes[job])
-    near = near.where(_joined(fabric, source, target))
     leaves, enters = all_pairs(seen.job_start, chosen)
     across = crossings(fabric, seen, leaves, enters)
+    relayed = relayed_blocks(fabric, seen, leaves, enters, across, (visit, source, target))
+    near = _Piece(job, np.zeros_like(job), source, target, (1.0 + relayed) * block_bytes[job])
+    near = near.where(_joined(fabric, source, target))
     blocks = (seen.num_members[leaves] * seen.num_members[enters])[across.passage]
     job = seen.job[leaves[across.passage]]
     amount = across.share_frac * blocks * block_bytes[job]

@@ -29,6 +29,7 @@ EXPECTED = {  # accelerators, leaves, spines, cores
     "dgx-h100-superpod-2su": (504, 16, 8, 0),
     "dgx-h100-superpod-4su": (1016, 32, 16, 0),
     "dragonfly-plus-1024": (1024, 32, 32, 0),
+    "rail-only-1024": (1024, 32, 16, 0),
     "gb200-nvl72-8-racks": (576, 32, 9, 0),
     "hgx-a100-847": (6776, 28, 32, 14),  # 4 rails × ⌈847 hosts / 128 a leaf⌉; 32 uplinks a leaf; 896 uplinks / 64 ports
     "hgx-h100-131072": (131072, 2048, 2048, 1024),

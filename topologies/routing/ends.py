@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
+from topologies.routing.relay import Relays
 from topologies.routing.rows import Int64s
 
 __all__ = ["Ends", "split_ends", "unreachable"]
@@ -26,6 +27,8 @@ class Ends:
         ``(F,)`` link from the accelerator to its NIC, and from the NIC to the accelerator; −1 where there is none.
     over_scale_up
         ``(F,)`` flows inside one scale-up domain.
+    leaves, arrives
+        ``(F,)`` whose NIC each flow goes out and comes in by: its own ends, or relays in their scale-up domains.
     """
 
     source: Int64s
@@ -33,13 +36,15 @@ class Ends:
     out_link: Int64s
     in_link: Int64s
     over_scale_up: npt.NDArray[np.bool_]
+    leaves: Int64s
+    arrives: Int64s
 
 
-def split_ends(fabric: Fabric, source_node: npt.ArrayLike, target_node: npt.ArrayLike) -> Ends:
+def split_ends(fabric: Fabric, source_node: npt.ArrayLike, target_node: npt.ArrayLike, relays: Relays) -> Ends:
     """Check the ends of the flows and find how each gets to the network it uses.
 
     Two accelerators of one scale-up domain talk over it; any other accelerator goes through its nearest NIC, if it has
-    one.
+    one, or through a relay's where the two NICs hang on different networks.
 
     Raises
     ------
@@ -68,10 +73,14 @@ def split_ends(fabric: Fabric, source_node: npt.ArrayLike, target_node: npt.Arra
     pair = np.flatnonzero(both)
     over_scale_up[pair] = fabric.accelerator_domain[source[pair]] == fabric.accelerator_domain[target[pair]]
     goes_out = ~over_scale_up & (source != target)
-    out_link, source = _through_nic(fabric, source, goes_out)
-    in_link, target = _through_nic(fabric, target, goes_out)
+    leaves, arrives = source.copy(), target.copy()
+    far = np.flatnonzero(both & goes_out)
+    if far.size:
+        leaves[far], arrives[far] = relays.between(source[far], target[far])
+    out_link, source = _through_nic(fabric, leaves, goes_out)
+    in_link, target = _through_nic(fabric, arrives, goes_out)
     in_link = np.where(in_link >= 0, in_link ^ 1, -1)
-    return Ends(source, target, out_link, in_link, over_scale_up)
+    return Ends(source, target, out_link, in_link, over_scale_up, leaves, arrives)
 
 
 def _through_nic(fabric: Fabric, end: Int64s, goes_out: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s]:

@@ -16,6 +16,7 @@ from topologies.routing.ends import split_ends, unreachable
 from topologies.routing.flow_links import FlowLinks
 from topologies.routing.pieces import Pieces
 from topologies.routing.plane import Plane
+from topologies.routing.relay import Relays
 from topologies.routing.rows import Int64s
 from topologies.routing.search import UNREACHABLE, SearchTables
 
@@ -114,6 +115,11 @@ class Router:
         return NetworkTables(self.fabric, LinkKind.SCALE_UP, 1)
 
     @cached_property
+    def relays(self) -> Relays:
+        """Who passes on what goes to networks that nothing else joins."""
+        return Relays(self.scale_out.plane)
+
+    @cached_property
     def channels(self) -> Channels:
         """Links that always share traffic in fixed proportions, taken together."""
         networks = (self.scale_out, self.scale_up)
@@ -141,7 +147,8 @@ class Router:
         ----------
         source_node, target_node
             ``(F,)`` accelerators or NICs. A flow between accelerators of one scale-up domain stays in it and is sprayed
-            over its switches; other accelerators go through their nearest NIC.
+            over its switches; other accelerators go through their nearest NIC, or over their scale-up domain through
+            another's, where their own NICs hang on networks that nothing joins (`topologies.routing.relay`).
         routing
             How flows choose among shortest ways, such as `Spray` or `Ecmp`.
 
@@ -163,8 +170,10 @@ class Router:
         self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing, inside_routing: Routing
     ) -> FlowLinks:
         """Route over the network that each flow uses: by `inside_routing` inside scale-up domains."""
-        ends = split_ends(self.fabric, source_node, target_node)
+        ends = split_ends(self.fabric, source_node, target_node, self.relays)
         pieces = Pieces(ends.source.size)
+        first, last = np.asarray(source_node, np.int64), np.asarray(target_node, np.int64)
+        self._relay(first, ends.leaves, inside_routing, pieces)
         leaves = np.flatnonzero(ends.out_link >= 0)
         pieces.add(leaves, ends.out_link[leaves])
         inside = np.flatnonzero(ends.over_scale_up)
@@ -175,7 +184,14 @@ class Router:
             self._over(self.scale_out, outside, ends.source[outside], ends.target[outside], routing, pieces)
         enters = np.flatnonzero(ends.in_link >= 0)
         pieces.add(enters, ends.in_link[enters])
+        self._relay(ends.arrives, last, inside_routing, pieces)
         return pieces.join()
+
+    def _relay(self, source: Int64s, target: Int64s, routing: Routing, pieces: Pieces) -> None:
+        """Send flows over the scale-up network where a relay takes them on."""
+        flow = np.flatnonzero(source != target)
+        if flow.size:
+            self._over(self.scale_up, flow, source[flow], target[flow], routing, pieces)
 
     def _over(
         self,

@@ -115,12 +115,14 @@ def test_jobs_do_not_mix() -> None:
 
 
 def test_all_to_all_goes_on_the_receivers_rail() -> None:
-    # 8 ranks, 100 a block: 16 blocks from host to host, 8 a rail; one block to each neighbour inside
+    # 8 ranks, 100 a block: 16 blocks from host to host, 8 a rail. Inside one block to each neighbour; and where that
+    # one has another NIC, half of what goes to the two peers on its rail: its twin takes the other half.
     fabric = boxes()
     flows = job_flows(fabric, [gpus(fabric, 0, 1)], [Demand(800, "all-to-all")])
     found = by_ends(fabric, flows)
     assert found[0, 0, "h0/nic0", "h1/nic0"] == pytest.approx(800)
-    assert found[0, 0, "h0/gpu2", "h0/gpu1"] == pytest.approx(100)
+    assert found[0, 0, "h0/gpu0", "h0/gpu1"] == pytest.approx(100)
+    assert found[0, 0, "h0/gpu2", "h0/gpu1"] == pytest.approx(200)
     assert len(found) == 4 + 2 * 12
 
 
