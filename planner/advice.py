@@ -152,7 +152,7 @@ def advisor_names() -> tuple[str, ...]:
 
 
 def get_advisor(name: str) -> Callable[..., Any]:
-    """Return the advisor called `name`: ``why``, ``slots``, ``defrag``, ``live``; see docs/placement.md.
+    """Return the advisor called `name`: ``why``, ``slots``, ``defrag``, ``calm``, ``live``; see docs/placement.md.
 
     Raises
     ------

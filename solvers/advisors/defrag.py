@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,15 +13,21 @@ from planner.evaluate import evaluate
 from planner.job import Job
 from planner.placement import Placement
 from planner.problem import Problem
+from solvers.advisors.eviction import Eviction, EvictionModel, groups_to_try
 from solvers.cp_sat.expand import expand
 from solvers.cp_sat.model import build_model
+from solvers.fitting import fit
 from solvers.inventory import Inventory, Taken
+from solvers.policies import BestFit
 from topologies.errors import InfeasibleError, InputError
 from topologies.fabric import Int64s
 
 __all__ = ["defrag", "ordered_steps"]
 
 _NONE = np.empty(0, np.int64)
+_MOST_TRIES = 30  # choices of jobs to evict before one model of everything is tried
+_EVICTION_FRAC = 0.5  # of the time left
+_LEAST_S = 0.2
 
 
 def defrag(
@@ -55,28 +62,9 @@ def defrag(
         jobs=(*stays, *wanted),
         running={there.id: placement.ranks[there.id] for there in movable},
     )
-    inventory = Inventory(asked, fixed)
-    running = {there.id: Taken(placement.ranks[there.id]) for there in movable}
-    model = build_model(
-        inventory,
-        [*movable, *wanted],
-        goal="moves",
-        least_weight=sum(there.weight for there in (*movable, *wanted)),
-        running=running,
+    after, bound = _replaced(
+        asked, placement, fixed, movable, wanted, until_s=time.monotonic() + time_limit_s, seed=seed
     )
-    counts = model.solve(time_limit_s=time_limit_s, seed=seed, repeatable=False)
-    if counts is None:
-        raise InfeasibleError(
-            what="no moves that make room were found",
-            where=f"job {job.id!r}",
-            found=f"{len(movable)} jobs may move",
-            fix="let more jobs move, ask for less, or give more time",
-        )
-    moved = expand(counts, model, Inventory(asked, fixed))
-    after = Placement({**fixed.ranks, **moved.ranks}, {**fixed.spares, **moved.spares})
-    left = [new.id for new in (*movable, *wanted) if new.id not in after]
-    if left:
-        raise InfeasibleError(what="the moves found could not be carried out", where=f"job {left[0]!r}")
     after.check(asked)
     cost = sum(
         there.move_cost * there.accelerators
@@ -87,10 +75,106 @@ def defrag(
         tuple(ordered_steps(placement, after)),
         after,
         cost,
-        max(0.0, min(cost, counts.bound)),
+        min(cost, bound),
         dict(evaluate(replace(asked, jobs=tuple(stays)), placement.only({s.id for s in stays})).components),
         dict(evaluate(asked, after).components),
     )
+
+
+def _replaced(
+    asked: Problem,
+    placement: Placement,
+    fixed: Placement,
+    movable: Sequence[Job],
+    wanted: Sequence[Job],
+    *,
+    until_s: float,
+    seed: int,
+) -> tuple[Placement, float]:
+    """Return where everybody is in the end, and the least that it could cost.
+
+    First the jobs are chosen that would make room by leaving, cheapest first, until those chosen find other places; if
+    none do, one model of the whole cluster says who stays and who goes where.
+    """
+    places = {there.id: placement.ranks[there.id] for there in movable}
+    before = placement.only({*places, *fixed})
+    inventory = Inventory(asked, before)
+    bound = 0.0
+    if not any(job.spare_hosts or job.domain_group > 1 for job in wanted):
+        groups = groups_to_try(asked, wanted)
+        share_s = _EVICTION_FRAC * (until_s - time.monotonic()) / len(groups)
+        models = [EvictionModel(asked, inventory, places, wanted, among=hosts) for hosts in groups]
+        answers = [(model, model.solve(time_limit_s=share_s, seed=seed)) for model in models]
+        known = [(model, answer) for model, answer in answers if answer is not None]
+        is_open = any(answer is None and not model.is_impossible for model, answer in answers)
+        bound = 0.0 if is_open else min((answer.bound for _, answer in known), default=0.0)
+        for _ in range(_MOST_TRIES):
+            if not known or time.monotonic() > until_s:
+                break
+            at = min(range(len(known)), key=lambda i: known[i][1].cost)
+            model, chosen = known[at]
+            found = _found_places(asked, before, wanted, chosen)
+            if found is not None:
+                return found, bound
+            model.forbid(chosen.moved)
+            again = model.solve(time_limit_s=share_s, seed=seed)
+            known = [pair for i, pair in enumerate(known) if i != at] + ([(model, again)] if again else [])
+    return _by_one_model(asked, placement, fixed, movable, wanted, bound, until_s=until_s, seed=seed)
+
+
+def _found_places(asked: Problem, before: Placement, wanted: Sequence[Job], chosen: Eviction) -> Placement | None:
+    """Put the new jobs where they were meant to go, and the evicted ones elsewhere; None if they find no place."""
+    stays = before.only(set(before) - chosen.moved)
+    inventory = Inventory(asked, stays)
+    ranks, spares = dict(stays.ranks), dict(stays.spares)
+    for job, pairs in zip(wanted, chosen.hosts, strict=True):
+        hosts, counts = np.array([h for h, _ in pairs], np.int64), np.array([n for _, n in pairs], np.int64)
+        if (inventory.usable(job)[hosts] < counts).any():
+            return None
+        ranks[job.id] = inventory.take(job, hosts, counts).ranks
+    evicted = sorted((asked.jobs[asked.job_idx[i]] for i in chosen.moved), key=lambda job: -job.accelerators)
+    for job in evicted:
+        found = fit(inventory, job, BestFit())
+        if found is None:
+            return None
+        ranks[job.id] = inventory.take(job, found.hosts, found.counts).ranks
+    after = Placement(ranks, spares)
+    return None if after.faults(asked) else after
+
+
+def _by_one_model(
+    asked: Problem,
+    placement: Placement,
+    fixed: Placement,
+    movable: Sequence[Job],
+    wanted: Sequence[Job],
+    bound: float,
+    *,
+    until_s: float,
+    seed: int,
+) -> tuple[Placement, float]:
+    running = {there.id: Taken(placement.ranks[there.id]) for there in movable}
+    model = build_model(
+        Inventory(asked, fixed),
+        [*movable, *wanted],
+        goal="moves",
+        least_weight=sum(there.weight for there in (*movable, *wanted)),
+        running=running,
+    )
+    counts = model.solve(time_limit_s=max(_LEAST_S, until_s - time.monotonic()), seed=seed)
+    if counts is None:
+        raise InfeasibleError(
+            what="no moves that make room were found",
+            where=f"job {wanted[0].id!r}",
+            found=f"{len(movable)} jobs may move",
+            fix="let more jobs move, ask for less, or give more time",
+        )
+    moved = expand(counts, model, Inventory(asked, fixed))
+    left = [new.id for new in (*movable, *wanted) if new.id not in moved]
+    if left:
+        raise InfeasibleError(what="the moves found could not be carried out", where=f"job {left[0]!r}")
+    after = Placement({**fixed.ranks, **moved.ranks}, {**fixed.spares, **moved.spares})
+    return after, max(bound, counts.bound)
 
 
 def _can_move(job: Job) -> bool:

@@ -99,7 +99,7 @@ def _close_in(
     asked = _with_copies(problem, replace(shape, priority=1.0), bound)
     copies = [job for job in asked.jobs if job.id.startswith(f"{shape.id}#")]
     model = build_model(Inventory(asked, placement), copies)
-    counts = model.solve(time_limit_s=time_limit_s, seed=0, repeatable=False)
+    counts = model.solve(time_limit_s=time_limit_s, seed=0)
     if counts is None:
         return found, bound
     if not model.narrow_weight:

@@ -106,7 +106,7 @@ class Constraints:
             large = [v for chunk, variables in by_chunk.items() if chunk.taken * (k + 1) > free for v in variables]
             if large:
                 self.model.add(sum(large) <= k * hosts)
-        for label in {chunk.label for chunk in by_chunk if chunk.label}:
+        for label in sorted({chunk.label for chunk in by_chunk if chunk.label}):
             self.model.add(sum(v for chunk, vs in by_chunk.items() if chunk.label == label for v in vs) <= hosts)
 
     def hosts_apart(self) -> None:

@@ -106,7 +106,7 @@ def _replaced(search: Search, freed: list[Job], rings: Float64s) -> Placement | 
     model = build_model(inventory, freed, goal="spread", rings_left=rings_left, least_weight=weight, with_loose=False)
     model.hint(set(best))
     limit = min(_PART_LIMIT_S, search.left_s)
-    counts = model.solve(time_limit_s=limit, seed=int(search.rng.integers(2**31)), repeatable=False)
+    counts = model.solve(time_limit_s=limit, seed=int(search.rng.integers(2**31)), clock=search.clock)
     if counts is None:
         return None
     return merged(kept, expand(counts, model, inventory))

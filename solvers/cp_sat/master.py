@@ -10,6 +10,7 @@ import numpy as np
 
 from planner.job import Job
 from planner.placement import Placement
+from solvers.cp_sat.clock import Clock
 from solvers.cp_sat.columns import Columns, PriceCut
 from solvers.cp_sat.model import CountsModel, build_model
 from solvers.cp_sat.patterns import Pattern
@@ -56,7 +57,7 @@ def solve_master(
     *,
     time_limit_s: float,
     seed: int,
-    repeatable: bool,
+    clock: Clock,
 ) -> Placement | None:
     """Return a placement by patterns, everything else fitted in around it; None if CP-SAT finds nothing.
 
@@ -73,7 +74,7 @@ def solve_master(
     chosen = _add_patterns(model, columns, placed_now)
     model.hint(set(placed_now))
     add_cuts(model, columns.cuts[-1:])
-    counts = model.solve(time_limit_s=time_limit_s, seed=seed, repeatable=repeatable, also=chosen)
+    counts = model.solve(time_limit_s=time_limit_s, seed=seed, clock=clock, also=chosen)
     if counts is None:
         return None
     is_placed = {job.id for r, request in enumerate(model.asked) for job in request.jobs[: counts.placed[r]]}

@@ -11,7 +11,9 @@ import numpy as np
 
 from planner.job import Job
 from solvers.cp_sat.classes import HostClasses, Request, host_classes, requests
+from solvers.cp_sat.clock import Clock
 from solvers.cp_sat.constraints import Chunk, Constraints
+from solvers.cp_sat.interruptible import solve
 from solvers.cp_sat.objective import WEIGHT_SCALE, move_cost, placed_weight, spread_penalty
 from solvers.cp_sat.variables import Variables, make_variables
 from solvers.inventory import Inventory, Taken
@@ -21,6 +23,7 @@ __all__ = ["Counts", "CountsModel", "Goal", "build_model"]
 
 Goal = Literal["weight", "spread", "moves"]
 
+_MODEL_S = 0.02  # what building a model counts as in a repeatable run
 _NUM_WORKERS = 2  # the smallest machine we promise speed on; one on request for a repeatable search
 
 
@@ -83,7 +86,7 @@ class CountsModel:
         *,
         time_limit_s: float,
         seed: int,
-        repeatable: bool,
+        clock: Clock | None = None,
         on_bound: Callable[[float], None] | None = None,
         also: Mapping[Any, Any] | None = None,
     ) -> Counts | None:
@@ -91,8 +94,8 @@ class CountsModel:
 
         Parameters
         ----------
-        repeatable
-            One worker, and a limit of deterministic time, of which a second is about one of wall time.
+        clock
+            A repeatable one asks for one worker and a limit of deterministic time; it is charged with what was used.
         on_bound
             Called with every better bound on the weight.
         also
@@ -102,14 +105,15 @@ class CountsModel:
 
         solver = cp_model.CpSolver()
         solver.parameters.random_seed = seed % 2**31
-        solver.parameters.num_workers = 1 if repeatable else _NUM_WORKERS
-        if repeatable:
+        clock = clock or Clock()
+        solver.parameters.num_workers = 1 if clock.is_repeatable else _NUM_WORKERS
+        if clock.is_repeatable:
             solver.parameters.max_deterministic_time = time_limit_s
         else:
             solver.parameters.max_time_in_seconds = max(time_limit_s, 0.01)
-        if on_bound is not None and self.goal == "weight":
-            solver.best_bound_callback = lambda bound: on_bound(bound / WEIGHT_SCALE)
-        status = solver.solve(self.model)
+        told = None if on_bound is None or self.goal != "weight" else (lambda bound: on_bound(bound / WEIGHT_SCALE))
+        status = solve(solver, self.model, on_bound=told)
+        clock.charge(_MODEL_S + solver.response_proto.deterministic_time)
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return None
         counts = self._read(solver, is_proven=status == cp_model.OPTIMAL)

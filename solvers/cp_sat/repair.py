@@ -24,6 +24,7 @@ __all__ = ["Repair"]
 _MOST_FREED = 6
 _CRUMBS_FRAC = 0.25  # of the tries go for whole hosts kept whole
 _TRIES = 24  # candidates for one call of `evaluate`
+_TRY_S = 0.002  # what a try counts as in a repeatable run
 _NONE = np.empty(0, np.int64)
 
 
@@ -138,6 +139,7 @@ class Repair:
         for _ in range(_TRIES):
             if search.left_s <= 0:
                 break
+            search.clock.charge(_TRY_S)
             tried = self._try(self._choose())
             if tried is not None and tried[0] < best_key and self._mark(tried[1]) not in self._flattered:
                 best_key, best = tried

@@ -8,12 +8,14 @@ import numpy as np
 
 from planner.evaluate import evaluate
 from planner.job import Job
+from planner.objective import LEVELS
 from planner.placement import Placement
 from planner.problem import Problem
 from planner.result import Result
 from planner.score import Score
 from planner.solver import Progress, ProgressListener
 from solvers.cp_sat.bound import counting_bound
+from solvers.cp_sat.clock import Clock
 from solvers.greedy import trivial_bound
 from solvers.inventory import Inventory
 from solvers.reasons import refusal
@@ -21,6 +23,7 @@ from solvers.reasons import refusal
 __all__ = ["Search"]
 
 _PROVEN = 1e-9
+_EVALUATE_S = 0.05  # what a call of `evaluate` counts as in a repeatable run
 
 
 class Search:
@@ -34,6 +37,8 @@ class Search:
         From now.
     solver
         Name that the result bears.
+    is_repeatable
+        Whether work is counted instead of seconds.
 
     Attributes
     ----------
@@ -46,11 +51,19 @@ class Search:
     """
 
     def __init__(
-        self, problem: Problem, time_limit_s: float, seed: int, listener: ProgressListener | None, *, solver: str
+        self,
+        problem: Problem,
+        time_limit_s: float,
+        seed: int,
+        listener: ProgressListener | None,
+        *,
+        solver: str,
+        is_repeatable: bool = False,
     ) -> None:
         self.problem, self.seed, self.listener, self.solver = problem, seed, listener, solver
         self.began = time.monotonic()
-        self.until = self.began + time_limit_s
+        self.clock = Clock(is_repeatable=is_repeatable)
+        self.until_s = self.clock.now_s + time_limit_s
         self.best: Placement | None = None
         self._score: Score | None = None
         self.bounds = trivial_bound(problem)
@@ -58,9 +71,22 @@ class Search:
         self.rng = np.random.default_rng(seed)
 
     @property
+    def leads_by_weight(self) -> bool:
+        """Whether the weight placed outranks all else, as it does unless the objective says otherwise."""
+        objective = self.problem.objective
+        return objective.weights is None and objective.levels[0] == "placed_weight"
+
+    def _is_proven(self, bounds: dict[str, float]) -> bool:
+        """Tell whether the first level meets its bound."""
+        objective = self.problem.objective
+        first = objective.levels[0]
+        missing = LEVELS[first].sense * (bounds[first] - self.score[first])
+        return objective.weights is None and missing <= _PROVEN * max(1.0, abs(bounds[first]))
+
+    @property
     def left_s(self) -> float:
         """Seconds left."""
-        return self.until - time.monotonic()
+        return self.until_s - self.clock.now_s
 
     @property
     def placement(self) -> Placement:
@@ -110,6 +136,8 @@ class Search:
 
     def offer_weight(self, placement: Placement, phase: str) -> bool:
         """Keep a placement if it holds more weight; tell whether it does."""
+        if not self.leads_by_weight:
+            return self.offer(placement, phase)
         if self.best is not None and self.weight_of(placement) <= self.weight + _PROVEN:
             return False
         self.best, self._score = placement, None
@@ -118,9 +146,10 @@ class Search:
 
     def offer(self, placement: Placement, phase: str) -> bool:
         """Keep a placement if `evaluate` says that it is better; tell whether it is."""
-        if self.best is not None and self.weight_of(placement) < self.weight - _PROVEN:
+        if self.leads_by_weight and self.best is not None and self.weight_of(placement) < self.weight - _PROVEN:
             return False
         score = evaluate(self.problem, placement, seed=self.seed)
+        self.clock.charge(_EVALUATE_S)
         if self.best is not None and rank(score) <= rank(self.score):
             return False
         self.best, self._score = placement, score
@@ -139,7 +168,7 @@ class Search:
             bounds["placed_weight"] = max(self.bound, self.score["placed_weight"])
         inventory = Inventory(self.problem, self.placement)
         return Result(
-            status="optimal" if self.is_full and self.problem.objective.weights is None else "feasible",
+            status="optimal" if self._is_proven(bounds) else "feasible",
             placement=self.placement,
             score=self.score,
             objective=self.problem.objective,

@@ -12,13 +12,14 @@ from solvers.cp_sat.starts import greedy_starts
 from solvers.cp_sat.weight import place_weight
 from solvers.greedy import check_call
 
-__all__ = ["CpSatSolver"]
+__all__ = ["CpSatSolver", "RepeatableCpSatSolver"]
 
 
 class CpSatSolver:
     """CP-SAT over counts of alike hosts."""
 
     name = "cp-sat"
+    is_repeatable = False
 
     def solve(
         self,
@@ -31,7 +32,7 @@ class CpSatSolver:
     ) -> Result:
         """Return the best placement found and a bound that holds. Raises as `planner.solver.Solver`."""
         check_call(problem, time_limit_s, warm_start)
-        search = Search(problem, time_limit_s, seed, on_progress, solver=self.name)
+        search = Search(problem, time_limit_s, seed, on_progress, solver=self.name, is_repeatable=self.is_repeatable)
         try:
             greedy_starts(search, warm_start)
             place_weight(search)
@@ -40,3 +41,10 @@ class CpSatSolver:
             if search.best is None:
                 raise
         return search.result()
+
+
+class RepeatableCpSatSolver(CpSatSolver):
+    """The same, but the time limit counts work instead of seconds: the same seed gives the same answer."""
+
+    name = "cp-sat-repeatable"
+    is_repeatable = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from planner.job import Job
@@ -76,7 +74,7 @@ def _relax(search: Search, whole: list[Job], fixed: Placement, unknown: float) -
     counts = model.solve(
         time_limit_s=min(search.left_s, max(_RELAXED_S, _RELAXED_FRAC * search.left_s)),
         seed=search.seed,
-        repeatable=False,
+        clock=search.clock,
     )
     if counts is None:
         return
@@ -100,14 +98,16 @@ def _by_patterns(search: Search, whole: list[Job], fixed: Placement, unknown: fl
         for job in whole
         if job.id in best
     }
-    columns = generate_columns(inventory, whole, now, until_s=time.monotonic() + _COLUMNS_FRAC * search.left_s)
+    columns = generate_columns(
+        inventory, whole, now, until_s=search.clock.now_s + _COLUMNS_FRAC * search.left_s, clock=search.clock
+    )
     if columns is None or search.left_s <= 0:
         return
     able = [job for job in whole if job.id not in columns.impossible]
     model = build_model(inventory, able, by_place=False)
     add_cuts(model, columns.cuts[-_MOST_CUTS:])
     extra = model.narrow_weight + unknown + _slack(whole)
-    counts = model.solve(time_limit_s=max(0.05, _RELAXED_FRAC * search.left_s), seed=search.seed, repeatable=False)
+    counts = model.solve(time_limit_s=max(0.05, _RELAXED_FRAC * search.left_s), seed=search.seed, clock=search.clock)
     if counts is not None:
         search.lower_bound(counts.bound + extra, "bounding by prices")
     if search.is_full or search.left_s <= 0:
@@ -121,7 +121,7 @@ def _by_patterns(search: Search, whole: list[Job], fixed: Placement, unknown: fl
         {job_id: pattern for job_id, pattern in now.items() if job_id not in kept},
         time_limit_s=_MASTER_FRAC * search.left_s,
         seed=search.seed,
-        repeatable=False,
+        clock=search.clock,
     )
     if placed is not None:
         whole_now = merged(kept, placed)
@@ -148,7 +148,7 @@ def _whole_model(search: Search, whole: list[Job], fixed: Placement, running: di
     def told(bound: float) -> None:
         search.lower_bound(bound + extra, "placing by CP-SAT")
 
-    counts = model.solve(time_limit_s=_WHOLE_FRAC * search.left_s, seed=search.seed, repeatable=False, on_bound=told)
+    counts = model.solve(time_limit_s=_WHOLE_FRAC * search.left_s, seed=search.seed, clock=search.clock, on_bound=told)
     if counts is None:
         return
     told(counts.bound)
@@ -156,7 +156,7 @@ def _whole_model(search: Search, whole: list[Job], fixed: Placement, running: di
     if len(parts) and not search.is_full:
         kept = merged(fixed, parts)
         model = build_model(Inventory(search.problem, kept), whole, running=running)
-        again = model.solve(time_limit_s=0.5 * search.left_s, seed=search.seed, repeatable=False)
+        again = model.solve(time_limit_s=0.5 * search.left_s, seed=search.seed, clock=search.clock)
         if again is not None:
             _complete(search, again, model, Inventory(search.problem, kept), kept)
 
@@ -222,7 +222,7 @@ def _patch(search: Search, hosts: Int64s) -> bool:
     model = build_model(inventory, [*freed, *waiting], among=hosts)
     model.hint({job.id for job in freed})
     limit = min(_PATCH_S, search.left_s)
-    counts = model.solve(time_limit_s=limit, seed=int(search.rng.integers(2**31)), repeatable=False)
+    counts = model.solve(time_limit_s=limit, seed=int(search.rng.integers(2**31)), clock=search.clock)
     if counts is None or counts.weight <= sum(job.weight for job in freed):
         return False
     placed = merged(kept, expand(counts, model, inventory))

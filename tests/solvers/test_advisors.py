@@ -18,13 +18,14 @@ from planner.problem import Problem
 from planner.result import Refusal
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
+from solvers.advisors.calm import calm
 from solvers.advisors.defrag import defrag, ordered_steps
 from solvers.advisors.live import LiveCluster
 from solvers.advisors.slots import slots
 from solvers.advisors.why import why
 from solvers.inventory import Inventory
 from solvers.room import could_fit
-from tests.solvers.tiny_problems import FABRICS, placements, random_problem
+from tests.solvers.tiny_problems import FABRICS, RING, placements, random_problem
 from topologies.errors import InfeasibleError, InputError
 
 FABRIC = FABRICS[False]
@@ -37,7 +38,7 @@ def ask(job: Job, state: ClusterState, others: dict[str, list[int]] | None = Non
 
 
 def test_advisors_are_found_by_name() -> None:
-    assert advisor_names() == ("defrag", "live", "slots", "why")
+    assert advisor_names() == ("calm", "defrag", "live", "slots", "why")
     assert get_advisor("why") is why
     with pytest.raises(InputError, match="no such advisor"):
         get_advisor("oracle")
@@ -138,6 +139,23 @@ def test_defrag_says_when_nothing_helps() -> None:
     problem = Problem(FABRIC, EMPTY.with_accelerators(np.r_[4:16], Availability.TAKEN), jobs)
     with pytest.raises(InfeasibleError, match="no moves that make room were found"):
         defrag(problem, Placement({"a": np.array([0])}), Job("new", 4), time_limit_s=1)
+
+
+def test_calm_moves_one_job_out_of_the_way() -> None:
+    """a and b cross from leaf0 to leaf1 and halve each other; b, the cheaper one, fits into pod 1 alone."""
+    jobs = (
+        Job("a", 4, traffic=RING, movable=True, move_cost=2.0),
+        Job("b", 4, traffic=RING, movable=True),
+        Job("c", 2, movable=True),
+    )
+    placement = Placement({"a": np.array([0, 1, 4, 5]), "b": np.array([2, 3, 6, 7]), "c": np.array([8, 9])})
+    plan = calm(Problem(FABRIC, EMPTY, jobs), placement, cut_frac=1.0, time_limit_s=5)
+    assert plan.before["excess_slowdown"] == pytest.approx(2.0, rel=1e-2)
+    assert plan.after["excess_slowdown"] == pytest.approx(0.0, abs=1e-9)
+    assert [(step.job_id, step.action) for step in plan.steps] == [("b", "move")]
+    assert plan.cost == 4
+    with pytest.raises(InfeasibleError, match="no moves that cut the slow-down as much"):
+        calm(Problem(FABRIC, EMPTY, tuple(replace(job, movable=False) for job in jobs)), placement, cut_frac=0.5)
 
 
 def test_steps_never_hold_an_accelerator_twice() -> None:

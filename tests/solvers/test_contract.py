@@ -10,12 +10,17 @@ from planner.result import Result
 from planner.solver import get_solver, solver_names
 from solvers.contract import ContractError, check_solver
 from solvers.greedy import FirstFitSolver
+from solvers.template import TemplateSolver
 from topologies.errors import InputError
 
 
 @pytest.mark.parametrize("name", solver_names())
 def test_solver_holds_to_the_contract(name: str) -> None:
     check_solver(get_solver(name))
+
+
+def test_the_template_holds_to_the_contract_as_it_is() -> None:
+    check_solver(TemplateSolver())
 
 
 def test_there_are_solvers() -> None:

@@ -10,6 +10,7 @@ from planner.problem import Problem
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
 from solvers.cp_sat import weight as weight_level
+from solvers.cp_sat.clock import Clock
 from solvers.cp_sat.columns import generate_columns
 from solvers.cp_sat.patterns import Shape, cheapest
 from solvers.inventory import Inventory
@@ -66,7 +67,7 @@ def test_prices_say_that_two_leaves_hold_two_jobs() -> None:
     state = ClusterState.empty(fabric).with_hosts(fabric, ["h4", "h6"], Availability.TAKEN)
     jobs = tuple(Job(f"j{i}", 4, accelerators_per_host=2, max_leaf_groups=1) for i in range(3))
     problem = Problem(fabric, state, jobs)
-    columns = generate_columns(Inventory(problem), jobs, {}, until_s=float("inf"))
+    columns = generate_columns(Inventory(problem), jobs, {}, until_s=float("inf"), clock=Clock())
     assert columns is not None
     assert columns.bound == pytest.approx(8.0)
     result = get_solver("cp-sat").solve(problem, time_limit_s=2, seed=1)
