@@ -78,8 +78,13 @@ class Placement:
 
         return placement_faults(problem, self)
 
-    def check(self, problem: Problem) -> None:
+    def check(self, problem: Problem, *, where: str = "") -> None:
         """Refuse a placement that is no answer to the problem.
+
+        Parameters
+        ----------
+        where
+            What the message names, as a file; the fabric if left out.
 
         Raises
         ------
@@ -90,7 +95,9 @@ class Placement:
         if faults:
             more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
             raise InputError(
-                what="the placement does not fit the problem", where=problem.fabric.name, found=faults[0] + more
+                what="the placement does not fit the problem",
+                where=where or problem.fabric.name,
+                found=faults[0] + more,
             )
 
 

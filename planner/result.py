@@ -69,7 +69,10 @@ class Result:
 
     @property
     def gap(self) -> float:
-        """How far the first level may be from its bound, as a fraction of the bound; 0 is proven best."""
+        """How far the first level, or the weighted sum, may be from its bound, as a part of that; 0 is proven best."""
+        if self.objective.weights is not None:
+            best = self.objective.total(self.bound)
+            return max(0.0, best - self.score.total) / max(abs(best), abs(self.score.total), 1e-12)
         name = self.objective.levels[0]
         level, bound = LEVELS[name], self.bound[name]
         missing = level.sense * (bound - self.score[name])

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from planner.cli import (
+    advice,
     calibrate,
     collective,
     demo,
@@ -49,7 +50,7 @@ app = typer.Typer(
 fabric_formats.register(fabric.app)
 app.add_typer(fabric.app, name="fabric")
 app.add_typer(slurm.app, name="slurm")
-for module in (place, replay, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):
+for module in (place, advice, replay, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):
     module.register(app)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 _FILE_COLUMNS = 140  # in a file or a pipe nothing wraps but long text
 
-__all__ = ["print_json", "print_lines", "print_table", "progress_line"]
+__all__ = ["print_json", "print_lines", "print_note", "print_table", "progress_line"]
 
 
 def print_json(value: Any) -> None:
@@ -37,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    table = Table(title=Text(printable(title)) if title else None, box=SIMPLE, title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False)
     for i, column in enumerate(columns):
         is_number = bool(rows) and all(isinstance(row[i], int | float) or row[i] in ("", "–") for row in rows)
         table.add_column(Text(column), justify="right" if is_number else "left", overflow="fold")
@@ -46,6 +46,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     console = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = max(console.width, _FILE_COLUMNS)
+    if title:
+        console.print(Text(printable(title)))
     console.print(table)
 
 
@@ -57,6 +59,11 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
     return printable(value)
+
+
+def print_note(text: str) -> None:
+    """Print one line for people on standard error."""
+    sys.stderr.write(f"scaleplan: {printable(text)}\n")
 
 
 def progress_line(text: str, *, last: bool = False) -> None:

@@ -9,26 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.fabric import FabricArgument, JsonOption
-from planner.cli.output import print_json, print_lines, print_table, progress_line
+from planner.cli.output import print_json, print_lines, print_note, print_table, progress_line
+from planner.cli.problem import (
+    JobsOption,
+    RoutingOption,
+    SeedOption,
+    StateOption,
+    expected_of,
+    load_problem,
+    objective_of,
+)
 
 if TYPE_CHECKING:
+    from planner.placement import Placement
     from planner.problem import Problem
     from planner.result import Result
     from planner.score import Score
     from planner.solver import Progress
 
-__all__ = ["DEFAULT_SOLVERS", "load_problem", "register", "results_table", "solve_all"]
+__all__ = ["DEFAULT_SOLVERS", "register", "results_table", "solve_all"]
 
 EXIT_INFEASIBLE = 3
 DEFAULT_SOLVERS = ("cp-sat", "first-fit", "slurm-tree")
 
-JobsOption = Annotated[Path, typer.Option("--jobs", help="The job file.")]
-StateOption = Annotated[Path | None, typer.Option("--state", help="The state file; left out, everything is free.")]
-RoutingOption = Annotated[
-    str,
-    typer.Option("--routing", help="How flows find their ways: spray, ecmp, dmodk, adaptive; static by tables read."),
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")]
 SolverOption = Annotated[
     list[str] | None,
     typer.Option("--solver", help="May be given several times: the first is the answer, the others stand beside it."),
@@ -49,13 +52,44 @@ def place(
     time_limit: Annotated[float, typer.Option("--time-limit", help="Seconds a solver may take.")] = 10.0,
     seed: SeedOption = 1,
     routing: RoutingOption = "spray",
+    running: Annotated[
+        Path | None, typer.Option("--running", help="Placement file of jobs of the job file that run already.")
+    ] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option("--warm-start", help="Placement file to start from; the answer is no worse.")
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option("--levels", help="Levels of the objective, most important first, with commas.")
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", help="LEVEL=NUMBER: one weighted sum instead of levels; may be given several times."),
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option("--expect", help="SIZE:SHARE: demand to come, that room should stay whole for; several times."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the placement as JSON.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report.")] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Place a batch of jobs. Exit code 3 if not every job could be placed; the reasons are told."""
-    problem = load_problem(fabric, jobs, state, routing)
-    results = solve_all(problem, solver or list(DEFAULT_SOLVERS), time_limit_s=time_limit, seed=seed)
+    problem = load_problem(
+        fabric,
+        jobs,
+        state,
+        routing,
+        running=running,
+        objective=objective_of(levels, weight),
+        expected=expected_of(expect),
+    )
+    start = None
+    if warm_start is not None:
+        from planner.files.placement_file import load_placement
+
+        start = load_placement(warm_start, problem.fabric)
+        start.check(problem, where=str(warm_start))
+    results = solve_all(problem, solver or list(DEFAULT_SOLVERS), time_limit_s=time_limit, seed=seed, warm_start=start)
     answer = results[0]
     if output is not None:
         from planner.files.placement_file import placement_as_dict
@@ -65,7 +99,7 @@ def place(
     if report is not None:
         from planner.cli.report import write_placement_report
 
-        inputs: list[str | Path] = [fabric, jobs, *([state] if state else [])]
+        inputs: list[str | Path] = [fabric, jobs, *filter(None, (state, running, warm_start))]
         write_placement_report(problem, results, report, title=f"Placement on {problem.fabric.name}", inputs=inputs)
     if as_json:
         from planner.files.result_json import result_as_dict
@@ -126,28 +160,13 @@ def _links_table(links: list[dict[str, Any]]) -> None:
     )
 
 
-def load_problem(fabric: str, jobs: Path, state: Path | None, routing: str) -> Problem:
-    """Load the files of a problem.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be used.
-    """
-    from planner.files.jobs_file import load_jobs
-    from planner.files.state_file import load_state
-    from planner.problem import Problem
-    from planner.state import ClusterState
-    from topologies.formats.importing import open_fabric
-
-    opened = open_fabric(fabric)
-    loaded = opened.fabric
-    now = ClusterState.empty(loaded) if state is None else load_state(state, loaded)
-    return Problem(loaded, now, load_jobs(jobs), routing=routing, routes=opened.routes)
-
-
-def solve_all(problem: Problem, solvers: list[str], *, time_limit_s: float, seed: int) -> list[Result]:
+def solve_all(
+    problem: Problem, solvers: list[str], *, time_limit_s: float, seed: int, warm_start: Placement | None = None
+) -> list[Result]:
     """Run solvers one after the other on one problem, with progress on standard error.
+
+    The first may start from a warm start. An interrupt ends the solver at work, which answers with its best so far; no
+    further solver is run.
 
     Raises
     ------
@@ -159,17 +178,55 @@ def solve_all(problem: Problem, solvers: list[str], *, time_limit_s: float, seed
 
     if not 0 < time_limit_s < float("inf"):
         raise InputError(what="a time limit is above 0 seconds", where="--time-limit", found=time_limit_s)
-    chosen = [get_solver(name) for name in solvers]
-    results = []
+    chosen = [get_solver(name) for name in dict.fromkeys(solvers)]
+    results: list[Result] = []
+    interrupted = _Interrupted()
     for solver in chosen:
 
         def show(progress: Progress, name: str = solver.name) -> None:
             gap = abs(progress.bound - progress.best) / abs(progress.bound) if progress.bound else 0.0
             progress_line(f"{name}: {progress.phase}, {progress.elapsed_s:.1f} s, gap {gap:.2%}")
 
-        results.append(solver.solve(problem, time_limit_s=time_limit_s, seed=seed, on_progress=show))
+        start = None if results else warm_start
+        with interrupted:
+            try:
+                found = solver.solve(problem, time_limit_s=time_limit_s, seed=seed, warm_start=start, on_progress=show)
+            except KeyboardInterrupt:
+                if not results:
+                    raise
+                break
+        results.append(found)
         progress_line("")
+        if interrupted.is_set:
+            print_note(f"interrupted: the best that {solver.name} had found")
+            break
     return results
+
+
+class _Interrupted:
+    """Tells whether an interrupt came while a solver was at work, which may have caught it."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._before: Any = None
+
+    def __enter__(self) -> None:
+        import signal
+        import threading
+
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.is_set = True
+        raise KeyboardInterrupt
 
 
 def results_table(problem: Problem, results: list[Result], *, title: str = "") -> None:
@@ -179,10 +236,13 @@ def results_table(problem: Problem, results: list[Result], *, title: str = "") -
     asked = sum(job.accelerators for job in problem.jobs)
     free = int(problem.state.free.sum())
     bound = min((r.bound.get("placed_weight", float("inf")) for r in results), default=float("inf"))
+    weights = problem.objective.weights
 
     def row(result: Result) -> list[object]:
         score: Score = result.score
         gap = (bound - score["placed_weight"]) / bound if bound and isfinite(bound) else None
+        if weights is not None:
+            gap = result.gap
         return [
             result.solver,
             int(score["placed_accelerators"]),
@@ -191,6 +251,7 @@ def results_table(problem: Problem, results: list[Result], *, title: str = "") -
             f"{score['worst_link_load_frac']:.0%}",
             f"{score['worst_slowdown']:.2f}x",
             float(score["excess_slowdown"]),
+            *([score.total] if weights is not None else []),
             "–" if gap is None else f"{gap:.2%}",
             round(result.run_time_s, 2),
         ]
@@ -207,6 +268,7 @@ def results_table(problem: Problem, results: list[Result], *, title: str = "") -
         "worst link load",
         "slowest job",
         "excess",
+        *(["weighted sum"] if weights is not None else []),
         "gap",
         "s",
     ]

@@ -39,7 +39,8 @@ def report(
         loaded = load_fabric(fabric)
         write_report(FabricStudy(loaded.name, loaded, Provenance.of([fabric])), output)
     else:
-        from planner.cli.place import DEFAULT_SOLVERS, load_problem, solve_all
+        from planner.cli.place import DEFAULT_SOLVERS, solve_all
+        from planner.cli.problem import load_problem
 
         problem = load_problem(fabric, jobs, state, "spray")
         results = solve_all(problem, list(DEFAULT_SOLVERS), time_limit_s=time_limit, seed=seed)
