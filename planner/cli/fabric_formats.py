@@ -110,7 +110,9 @@ def import_files(
 def export(
     fabric: FabricArgument,
     format: Annotated[str, typer.Option("--format", help="A format that is written.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="The file; else standard output.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file, or folder; else standard output.")
+    ] = None,
     topology: TopologyOption = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -118,12 +120,18 @@ def export(
     import sys
 
     from planner.cli.output import printable
-    from planner.files.writing import write_text
+    from planner.files.writing import write_folder, write_text
+    from topologies.errors import InputError
     from topologies.formats.importing import export_fabric, open_fabric
 
     exported = export_fabric(open_fabric(fabric), format, topology=topology)
+    if output is None and exported.files:
+        raise InputError(what=f"{format} is a folder of files", where="-o", fix="name a new folder by -o")
     if output is not None:
-        write_text(output, exported.text)
+        if exported.files:
+            write_folder(output, exported.files)
+        else:
+            write_text(output, exported.text)
     if as_json:
         told: dict[str, Any] = {
             "schema": "scaleplan/fabric-export/1",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from topologies.errors import OutputError
 
-__all__ = ["json_text", "write_bytes", "write_text"]
+__all__ = ["json_text", "write_bytes", "write_folder", "write_text"]
 
 
 def json_text(value: Any) -> str:
@@ -69,6 +71,34 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
             where=target,
             found=error.strerror or error,
             fix="give a path in a folder that you may write",
+        ) from None
+
+
+def write_folder(path: str | os.PathLike[str], files: Mapping[str, str]) -> None:
+    """Write files into a new folder in one step: after a failure there is no folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder is there already and not empty, or cannot be written.
+    """
+    target = Path(path)
+    made = ""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made = tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.")
+        for name, text in files.items():
+            (Path(made) / name).write_text(text, encoding="utf-8")
+        Path(made).chmod(0o777 & ~_umask())
+        Path(made).replace(target)
+    except OSError as error:
+        if made:
+            shutil.rmtree(made, ignore_errors=True)
+        raise OutputError(
+            what="cannot write the folder",
+            where=target,
+            found=error.strerror or error,
+            fix="name a new folder in one that you may write",
         ) from None
 
 

@@ -118,10 +118,13 @@ class Exported:
         What goes into the file.
     losses
         What the fabric has and the text does not say; empty if reading it back gives the same fabric.
+    files
+        Text by file name, for formats of several files, which make a folder; `text` is empty then.
     """
 
     text: str
     losses: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class FabricFormat(Protocol):
