@@ -1,28 +1,18 @@
-"""What a design costs and draws: capital by part or rent, power, racks; and what failures leave of its time."""
+"""What a design costs and draws: capital by part or rent, power, racks, floor."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from planner.weigh.cluster import Cluster, accelerators_a_rack, cluster_of, host_part_of, watts_an_accelerator
 from planner.weigh.study_file import Assumptions, Design
-from topologies.parts import Part
-from topologies.parts_catalog import load_parts
-from topologies.units import from_gbps, from_kw
+from topologies.bill.money import HIGH_FRAC, LOW_FRAC, Price, price_of
 
-__all__ = ["Bill", "Reliability", "bill_of", "reliability_of"]
+__all__ = ["Bill", "bill_of"]
 
 _HOURS_A_YEAR = 8760.0
-# A whole host against its accelerators: DGX H100 10.2 kW for 8 × 700 W, DGX B200 14.3 kW for 8 × 1,000 W (catalogue).
-_HOST_POWER_FACTOR = 1.8
-# Racks that are cooled by air hold about this much where no limit is given; an NVL72 rack is what its design says.
-_RACK_KW = 40.0
-_TRANSCEIVERS_A_LINK = 2
-# Prices of the network for one NIC rate scale with it: from the catalogue's 400G NIC, 64-port 400G switch, 400G optic.
-_REFERENCE = ("connectx-7-400g", "qm9700")
-_REFERENCE_GBPS = 400.0
-_TRANSCEIVER_USD = 1250.0
-_BAND = 0.3  # network prices are planning estimates: ± this part
+_RENT_BAND = 0.3  # one rent was found: it is no range; ± this part
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,82 +22,50 @@ class Bill:
     Attributes
     ----------
     basis
-        ``capital`` where the design states prices, else ``rent``.
+        ``capital`` where prices are known, else ``rent``, or ``none``.
     capital_usd
         By part, typical prices; empty for rent.
+    capital_band_usd
+        Low, typical and high, of all parts.
     usd_per_h
         Low, typical and high, power included.
     watts
-        Most it draws, without what the building adds.
+        Most it draws, network included, without what the building adds.
     racks
         Racks of hosts.
     rack_watts
         What one of them draws.
+    network_racks
+        Racks of switches.
+    floor_m2
+        Floor of all racks with their aisles.
+    parts
+        How many of each part there are.
+    unpriced
+        What has no price and is not in it.
     """
 
     basis: str
     capital_usd: dict[str, float]
+    capital_band_usd: tuple[float, float, float]
     usd_per_h: tuple[float, float, float]
     watts: float
     racks: int
     rack_watts: float
+    network_racks: int
+    floor_m2: float
+    parts: dict[str, int]
+    unpriced: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """What failures leave.
-
-    Attributes
-    ----------
-    mtbf_h
-        Between failures of the whole job.
-    checkpoint_every_s
-        The best distance between checkpoints (Young 1974, Daly 2006).
-    goodput_frac
-        Part of the time that makes progress that is kept.
-    spares
-        Accelerators that must stand by so that repairs are not waited for.
-    """
-
-    mtbf_h: float
-    checkpoint_every_s: float
-    goodput_frac: float
-    spares: int
-
-
-def _network_usd(design: Design, num_accelerators: int) -> dict[str, float]:
-    """Price NICs, switch ports and optics of a Clos of as many tiers as the size needs."""
-    parts = load_parts()
-    nic, switch = (parts[name] for name in _REFERENCE)
-    gbps = float(design.values.get("nic_gbps") or design.part.number("scale_out_bytes_per_s") / from_gbps(1.0))
-    scale = gbps / _REFERENCE_GBPS
-    radix = switch.number("num_ports")
-    tiers = 1 if num_accelerators <= radix else (2 if num_accelerators <= radix**2 / 2 else 3)
-    above = (tiers - 1) / float(design.values.get("oversubscription") or 1.0)
-    links = num_accelerators * (1 + above)
-    ports = num_accelerators * (1 + 2 * above)
-    return {
-        "nics": num_accelerators * scale * nic.number("price_usd"),
-        "switches": ports * scale * switch.number("price_usd") / radix,
-        "optics": links * scale * _TRANSCEIVERS_A_LINK * _TRANSCEIVER_USD,
-    }
-
-
-def _watts_an_accelerator(design: Design) -> float:
-    stated = design.values.get("watts_an_accelerator")
-    if stated:
-        return float(stated)
-    host = next((p for p in load_parts().values() if _is_host_of(p, design.part)), None)
-    if host is not None:
-        return host.number("watts") / host.number("num_accelerators")
-    return design.part.number("watts", 1000.0) * _HOST_POWER_FACTOR
-
-
-def _is_host_of(host: Part, accelerator: Part) -> bool:
-    return host.part_class == "host" and host.values.get("accelerator") == accelerator.id and "watts" in host.values
-
-
-def bill_of(design: Design, num_accelerators: int, assumptions: Assumptions, rack_kw: float | None = None) -> Bill:
+def bill_of(
+    design: Design,
+    num_accelerators: int,
+    assumptions: Assumptions,
+    rack_kw: float | None = None,
+    *,
+    built_for: int | None = None,
+) -> Bill:
     """Return what a cluster of a design costs, draws and fills.
 
     Parameters
@@ -115,52 +73,86 @@ def bill_of(design: Design, num_accelerators: int, assumptions: Assumptions, rac
     design, num_accelerators
         What is bought, spares included.
     assumptions
-        Power price, PUE, depreciation.
+        Power price, PUE, depreciation, whether capital or rent.
     rack_kw
         What a rack may draw, where the design does not say how many accelerators it holds.
+    built_for
+        The size that the network is laid out for; what is bought beyond it is taken in proportion. All that is bought
+        if ``None``.
+
+    Raises
+    ------
+    InputError
+        If the design's network cannot be built.
+    InfeasibleError
+        If the design is a fabric with fewer accelerators.
     """
-    each = _watts_an_accelerator(design)
-    watts = each * num_accelerators
-    a_rack = design.values.get("accelerators_a_rack")
-    if not a_rack:
-        domain = int(design.values.get("scale_up_domain") or design.part.number("scale_up_domain", 8))
-        a_rack = max(1, int(from_kw(rack_kw or _RACK_KW) // (each * domain))) * domain
+    laid_out = cluster_of(design, built_for or num_accelerators, rack_kw)
+    cluster = laid_out.share(num_accelerators / laid_out.accelerators)
+    each = watts_an_accelerator(design)
+    watts = each * num_accelerators + cluster.network_watts
     power_usd = watts / 1e3 * assumptions.pue * assumptions.power_usd_per_kwh
-    price = design.values.get("price_usd")
-    if price:
-        low = design.values.get("price_low_usd") or price * (1 - _BAND)
-        high = design.values.get("price_high_usd") or price * (1 + _BAND)
-        network = _network_usd(design, num_accelerators)
-        capital = {"accelerators": num_accelerators * float(price), **network}
+    capital = _capital(design, cluster, num_accelerators, assumptions)
+    if capital is not None and assumptions.price_basis == "capital":
+        total = sum(capital.values(), Price())
         hours = assumptions.depreciation_years * _HOURS_A_YEAR
-        net = sum(network.values())
-        low_h, typical_h, high_h = (
-            (num_accelerators * float(p) + net * factor) / hours + power_usd
-            for p, factor in ((low, 1 - _BAND), (price, 1.0), (high, 1 + _BAND))
-        )
-        rates, basis = (low_h, typical_h, high_h), "capital"
+        band = (total.low_usd, total.typical_usd, total.high_usd)
+        rates, basis = tuple(usd / hours + power_usd for usd in band), "capital"
+        by_part = {name: price.typical_usd for name, price in capital.items()}
     else:
-        rent_low = design.part.number("rent_low_usd_per_h", math.nan)
-        rent_high = design.part.number("rent_high_usd_per_h", math.nan)
-        typical = math.sqrt(rent_low * rent_high)
-        if rent_low == rent_high:  # one price was found: it is no range
-            rent_low, rent_high = rent_low * (1 - _BAND), rent_high * (1 + _BAND)
-        rates = (rent_low * num_accelerators, typical * num_accelerators, rent_high * num_accelerators)
-        capital, basis = {}, "rent" if math.isfinite(rent_low) else "none"
-    return Bill(basis, capital, rates, watts, math.ceil(num_accelerators / int(a_rack)), each * int(a_rack))
+        rates, by_part, band = _rents(design, num_accelerators), {}, (0.0, 0.0, 0.0)
+        basis = "rent" if math.isfinite(rates[0]) else "none"
+    a_rack = accelerators_a_rack(design, rack_kw) if design.fabric() is None else cluster.accelerators_a_rack
+    return Bill(
+        basis=basis,
+        capital_usd=by_part,
+        capital_band_usd=band,
+        usd_per_h=(rates[0], rates[1], rates[2]),
+        watts=watts,
+        racks=cluster.host_racks,
+        rack_watts=each * a_rack,
+        network_racks=cluster.network_racks,
+        floor_m2=cluster.floor_m2,
+        parts=dict(cluster.parts),
+        unpriced=cluster.unpriced,
+    )
 
 
-def reliability_of(design: Design, num_accelerators: int, assumptions: Assumptions) -> Reliability:
-    """Return what failures leave of a job that holds `num_accelerators`.
+def _capital(
+    design: Design, cluster: Cluster, num_accelerators: int, assumptions: Assumptions
+) -> dict[str, Price] | None:
+    """Return prices by part, or ``None`` if the accelerators have none.
 
-    A failure stops the whole job: it loses half a checkpoint's distance and a restart. Until it is repaired, what
-    stands in the same unit (a tray, or what the design says) is lost too; spares cover what is in repair on average
-    and three standard deviations more.
+    A design may state its own price of an accelerator with its share of a host. Else a host with a price counts as a
+    whole, with its accelerators and NICs; else the accelerator's price, with a share for the rest of the host.
     """
-    mtbf_s = assumptions.accelerator_mtbf_h * 3600 / num_accelerators
-    every = math.sqrt(2 * assumptions.checkpoint_s * mtbf_s)
-    lost = assumptions.checkpoint_s / every + every / (2 * mtbf_s) + assumptions.restart_s / mtbf_s
-    blast = int(design.values.get("blast_accelerators") or min(8, design.values.get("scale_up_domain") or 8))
-    in_repair = num_accelerators / assumptions.accelerator_mtbf_h * assumptions.repair_h
-    units = in_repair + 3 * math.sqrt(in_repair)
-    return Reliability(mtbf_s / 3600, every, 1 / (1 + lost), math.ceil(units) * blast)
+    network = {"switches": cluster.switches, "cables": cluster.cables}
+    nics = {"nics": cluster.nics} if cluster.nics else {}
+    stated = design.values.get("price_usd")
+    if stated:
+        low = float(design.values.get("price_low_usd") or stated * LOW_FRAC)
+        high = float(design.values.get("price_high_usd") or stated * HIGH_FRAC)
+        return {"accelerators": Price(low, float(stated), high).times(num_accelerators), **nics, **network}
+    host = host_part_of(design.part)
+    whole = price_of(host) if host else None
+    if host is not None and whole is not None:
+        return {"hosts": whole.times(num_accelerators / host.number("num_accelerators")), **network}
+    each = price_of(design.part)
+    if each is None:
+        return None
+    accelerators = each.times(num_accelerators)
+    return {
+        "accelerators": accelerators,
+        "hosts": accelerators.times(assumptions.host_price_frac),
+        **nics,
+        **network,
+    }
+
+
+def _rents(design: Design, num_accelerators: int) -> tuple[float, float, float]:
+    low = design.part.number("rent_low_usd_per_h", math.nan)
+    high = design.part.number("rent_high_usd_per_h", math.nan)
+    typical = math.sqrt(low * high)
+    if low == high:
+        low, high = low * (1 - _RENT_BAND), high * (1 + _RENT_BAND)
+    return low * num_accelerators, typical * num_accelerators, high * num_accelerators

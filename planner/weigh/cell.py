@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from planner.weigh.bill import bill_of, reliability_of
+from planner.weigh.bill import Bill, bill_of
+from planner.weigh.cluster import cluster_of
+from planner.weigh.failures import Reliability, reliability_of
 from planner.weigh.search import Candidates, Found, Scan
 from planner.weigh.study_file import Assumptions, Design, Limits, Workload
+from planner.workloads.fabric_pricing import FabricPricer
 from planner.workloads.machine import Machine, used_of_domain
 from topologies.errors import InfeasibleError, ScaleplanError
 from topologies.units import to_gbps, to_kw
 
-__all__ = ["STEP_ERROR_FRAC", "weigh_cell"]
+__all__ = ["STEP_ERROR_FRAC", "kept_of", "weigh_cell"]
 
 # Nine of ten published runs lie within this of the prediction (suite `train`).
 STEP_ERROR_FRAC = 0.18
@@ -24,6 +27,7 @@ _GAIN_FRAC = 0.01
 _MOST_NIC_FACTOR = 64.0
 _TRIED_DOMAINS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _BISECTIONS = 7
+_SHORTLIST = 24
 
 
 def weigh_cell(
@@ -54,13 +58,16 @@ def weigh_cell(
         machine = design.machine(num_accelerators)
         job = workload.job(machine)
         scan = Scan.of(job, machine, Candidates(most_micro_batch=8))
-        found, bought = _best_use(scan, machine)
+        found, bought = _best_use(design, scan, machine)
     except ScaleplanError as error:
         return out | {"refused": error.message}
-    reliability = reliability_of(design, num_accelerators, assumed)
-    # Accelerators that a domain holds and the job does not use stand by as spares.
-    bought = max(bought, num_accelerators + reliability.spares)
-    bill = bill_of(design, bought, assumed, bounds.rack_kw)
+    try:
+        bought, reliability = kept_of(
+            design, num_accelerators, bought, machine.full_domain, found.machine.domain, bounds.rack_kw, assumed
+        )
+        bill = bill_of(design, bought, assumed, bounds.rack_kw, built_for=num_accelerators)
+    except ScaleplanError as error:
+        return out | {"refused": error.message}
     kept = found.tokens_per_s * reliability.goodput_frac
     days = job.tokens / kept / _SECONDS_A_DAY
     per_mtoken = [rate / (kept * 3600) * 1e6 for rate in bill.usd_per_h]
@@ -76,32 +83,84 @@ def weigh_cell(
         "recompute_frac": float(found.times.memory.recompute_frac[0]),
         "parts_s": found.times.row(0),
         "why": found.why(),
-        "reliability": asdict(reliability),
+        "reliability": {**asdict(reliability), "blasts": [asdict(blast) for blast in reliability.blasts]},
         "days_to_train": days,
         "days_band": [days / (1 + STEP_ERROR_FRAC), days * (1 + STEP_ERROR_FRAC)],
         "cost_basis": bill.basis,
         "capital_usd": bill.capital_usd,
+        "capital_band_usd": dict(zip(("low", "typical", "high"), bill.capital_band_usd, strict=True)),
         "usd_per_mtoken": dict(zip(("low", "typical", "high"), per_mtoken, strict=True)) if money else None,
         "run_usd": bill.usd_per_h[1] * days * 24 if money else None,
         "power_kw": to_kw(bill.watts) * assumed.pue,
         "racks": bill.racks,
         "rack_kw": to_kw(bill.rack_watts),
+        "network_racks": bill.network_racks,
+        "floor_m2": bill.floor_m2,
+        "parts": bill.parts,
+        "unpriced": list(bill.unpriced),
     }
-    out["breaks"] = _broken(design, out, bounds)
+    out["breaks"] = _broken(design, out, bounds, bill)
     if domain_study:
         out["domain"] = _domain_study(scan, machine, found.step_s)
     return out
 
 
-def _best_use(scan: Scan, machine: Machine) -> tuple[Found, int]:
-    """Return the best mapping and how many accelerators it takes: all of each domain, or a power of two of it."""
+def kept_of(
+    design: Design,
+    num_accelerators: int,
+    bought: int,
+    domain: int,
+    used: int,
+    rack_kw: float | None,
+    assumptions: Assumptions,
+) -> tuple[int, Reliability]:
+    """Return how many accelerators are bought in the end, spares included, and what failures leave.
+
+    Parameters
+    ----------
+    design, num_accelerators
+        What runs the job, and how many accelerators it uses.
+    bought
+        Accelerators of all domains that it touches; those left over stand by.
+    domain, used
+        Accelerators of a domain, and how many of them it uses.
+    rack_kw, assumptions
+        As in the study. A fabric has no more spares than it has accelerators.
+    """
+    cluster = cluster_of(design, num_accelerators, rack_kw)
+    tray = design.values.get("blast_accelerators")
+
+    def left(standing_by: int | None) -> Reliability:
+        return reliability_of(
+            cluster, num_accelerators, assumptions, domain=domain, used=used, tray=tray, standing_by=standing_by
+        )
+
+    bought = max(bought, num_accelerators + left(None).spares)
+    if design.fabric() is not None:
+        bought = min(bought, cluster.accelerators)
+    return bought, left(bought - num_accelerators)
+
+
+def _best_use(design: Design, scan: Scan, machine: Machine) -> tuple[Found, int]:
+    """Return the best mapping and how many accelerators it takes: all of each domain, or a power of two of it.
+
+    On a fabric the best few by bandwidth are priced on its links, ranks standing on its accelerators in order.
+    """
     own, count = machine.full_domain, machine.num_accelerators
+    fabric = design.fabric()
     best: tuple[float, Found, int] | None = None
     for used in dict.fromkeys((machine.domain, 2 ** (min(own, count).bit_length() - 1))):
-        if count % used:
+        if count % used or (
+            fabric is not None and count // used * own > fabric.num_accelerators and used < own <= count
+        ):
             continue
         bought = count // used * own if own <= count else count
-        found = scan.best(machine=replace(machine, domain=used), keep=4)
+        where = replace(machine, domain=used)
+        if fabric is None:
+            found = scan.best(machine=where, keep=4)
+        else:
+            pricer = FabricPricer.of(fabric, count, used=used)
+            found = scan.best_on(pricer, machine=where, shortlist=_SHORTLIST, keep=4)
         paid = found.step_s * bought
         if best is None or paid < best[0] * (1 - 1e-9):
             best = paid, found, bought
@@ -110,11 +169,16 @@ def _best_use(scan: Scan, machine: Machine) -> tuple[Found, int]:
     return best[1], best[2]
 
 
-def _broken(design: Design, cell: dict[str, Any], limits: Limits) -> list[str]:
+def _broken(design: Design, cell: dict[str, Any], limits: Limits, bill: Bill) -> list[str]:
     broken = []
     if limits.cooling == "air" and design.values.get("cooling") == "liquid":
         broken.append("needs liquid cooling")
-    checks = (("rack_kw", "kW a rack"), ("power_kw", "kW in all"), ("racks", "racks"))
+    checks = (
+        ("rack_kw", "kW a rack"),
+        ("power_kw", "kW in all"),
+        ("racks", "racks of hosts"),
+        ("floor_m2", "m² of floor"),
+    )
     for key, words in checks:
         limit = getattr(limits, key)
         if limit is not None and cell[key] > limit:
@@ -124,6 +188,12 @@ def _broken(design: Design, cell: dict[str, Any], limits: Limits) -> list[str]:
         broken.append(f"{capital:,.0f} USD of capital, allowed {limits.budget_usd:,.0f}")
     if limits.available_by is not None and (design.values.get("available") or "") > limits.available_by:
         broken.append(f"available from {design.values['available']}, wanted by {limits.available_by}")
+    for part, months in limits.supply:
+        needed = bill.parts.get(part, 0)
+        had = max((n for month, n in months if limits.available_by is None or month <= limits.available_by), default=0)
+        if needed > had:
+            by = f" by {limits.available_by}" if limits.available_by else ""
+            broken.append(f"{needed:,} {part}, {had:,} to be had{by}")
     return broken
 
 

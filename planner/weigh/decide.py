@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import geometric_mean
 from typing import Any
 
-from planner.weigh.bill import bill_of, reliability_of
-from planner.weigh.cell import STEP_ERROR_FRAC
+from planner.weigh.bill import bill_of
+from planner.weigh.cell import STEP_ERROR_FRAC, kept_of
 from planner.weigh.study_file import Study
 
 __all__ = ["RATIO_ERROR_FRAC", "decide", "pareto_front", "tornado"]
@@ -90,13 +89,16 @@ def tornado(study: Study, cells: Sequence[Cell], first: str, second: str) -> lis
         return []
 
     def ratio(changes: Mapping[str, float], band: tuple[str, str] = ("typical", "typical")) -> float:
-        assumed = replace(study.assumptions, **changes)
+        assumed = study.assumptions.changed(changes)
 
         def price(cell: Cell, which: str) -> float:
             design = designs[cell["design"]]
             count = int(cell["accelerators"])
-            kept = reliability_of(design, count, assumed)
-            bill = bill_of(design, max(int(cell["bought"]), count + kept.spares), assumed, study.limits.rack_kw)
+            domain = design.machine(count).full_domain
+            bought, kept = kept_of(
+                design, count, int(cell["bought"]), domain, int(cell["used_of_domain"]), study.limits.rack_kw, assumed
+            )
+            bill = bill_of(design, bought, assumed, study.limits.rack_kw, built_for=count)
             rate = bill.usd_per_h[("low", "typical", "high").index(which)]
             return rate / (float(cell["tokens_per_s"]) * kept.goodput_frac)
 
@@ -108,7 +110,10 @@ def tornado(study: Study, cells: Sequence[Cell], first: str, second: str) -> lis
         {"what": "step time of one against the other", "low": ratio({}) / (1 + RATIO_ERROR_FRAC),
          "high": ratio({}) * (1 + RATIO_ERROR_FRAC)},
     ]  # fmt: skip
-    for key in ("power_usd_per_kwh", "accelerator_mtbf_h", "restart_s", "checkpoint_s", "repair_h"):
+    for key in (
+        "power_usd_per_kwh", "depreciation_years", "host_price_frac", "accelerator_mtbf_h", "rack_mtbf_h",
+        "leaf_mtbf_h", "restart_s", "checkpoint_s", "repair_h",
+    ):  # fmt: skip
         base = getattr(study.assumptions, key)
         ends = sorted((ratio({key: base * _LOW}), ratio({key: base * _HIGH})))
         rows.append({"what": key, "low": ends[0], "high": ends[1]})

@@ -373,6 +373,32 @@ class Scan:
             num_priced=done,
         )
 
+    def best_on(self, pricer: Pricer, *, machine: Machine | None = None, shortlist: int = 24, keep: int = 8) -> Found:
+        """Find the fastest mappings by bandwidth, and price them, the best few, with a pricer that takes its time.
+
+        Parameters
+        ----------
+        pricer
+            Prices collectives on real links.
+        machine
+            The same accelerators on other links; the scan's own machine if ``None``.
+        shortlist, keep
+            How many are priced so, and how many to return.
+        """
+        first = self.best(machine=machine, keep=shortlist)
+        times = step_times(self.job, first.machine, first.mappings, pricer)
+        order = np.argsort(times.total_s, kind="stable")[:keep]
+        best = first.mappings.take(order)
+        return Found(
+            job=self.job,
+            machine=first.machine,
+            mappings=best,
+            times=step_times(self.job, first.machine, best, pricer),
+            num_legal=first.num_legal,
+            num_fitting=first.num_fitting,
+            num_priced=first.num_priced,
+        )
+
 
 def _blocks(count: int) -> Iterator[npt.NDArray[np.int64]]:
     for first in range(0, count, _BLOCK):

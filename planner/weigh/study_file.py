@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from planner.workloads.frameworks import FRAMEWORKS
-from planner.workloads.machine import Machine, machine_of_part
+from planner.workloads.machine import Machine, machine_of_fabric, machine_of_part, used_of_domain
 from planner.workloads.model_catalogue import find_model
 from planner.workloads.training import JobKind, TrainingJob
-from topologies.errors import InputError
+from topologies.errors import InfeasibleError, InputError
+from topologies.fabric import Fabric
 from topologies.files.reading import nearest
 from topologies.parts import Part
 from topologies.parts_catalog import find_part, load_parts
 from topologies.units import from_gb_per_s, from_gbps
 
-__all__ = ["Assumptions", "Design", "Limits", "Study", "Workload", "designs_file", "load_study", "named_study"]
+if TYPE_CHECKING:
+    from planner.weigh.study_schema import DesignEntry
+    from topologies.files.document import Document
+
+__all__ = [
+    "Assumptions",
+    "Design",
+    "Limits",
+    "Study",
+    "Workload",
+    "designs_file",
+    "fabric_design",
+    "load_study",
+    "named_study",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +56,39 @@ class Design:
     part: Part
     values: dict[str, Any] = field(default_factory=dict)
 
+    def fabric(self) -> Fabric | None:
+        """Return the fabric that the design is, or ``None`` if it is none."""
+        source = self.values.get("fabric")
+        return _fabric(str(source)) if source else None
+
+    @property
+    def identity(self) -> str:
+        """What the design is, for digests: a fabric's fingerprint is in it."""
+        fabric = self.fabric()
+        told = [self.name, self.part.id, sorted(self.part.values.items()), sorted(self.values.items())]
+        return repr(told) + (fabric.fingerprint if fabric is not None else "")
+
     def machine(self, num_accelerators: int) -> Machine:
         """Return a cluster of the design.
 
         Raises
         ------
         InputError
-            If the design cannot be built.
+            If the design cannot be built, or is a fabric with fewer accelerators.
         """
         v = self.values
+        fabric = self.fabric()
+        if fabric is not None:
+            if num_accelerators > fabric.num_accelerators:
+                raise InfeasibleError(
+                    what="the fabric has too few accelerators",
+                    where=self.name,
+                    found=f"{num_accelerators:,}",
+                    allowed=f"{fabric.num_accelerators:,}",
+                )
+            whole = machine_of_fabric(fabric)
+            used = used_of_domain(num_accelerators, whole.full_domain)
+            return replace(whole, name=self.name, num_accelerators=num_accelerators, domain=used)
         scale_up, nic = v.get("scale_up_gb_per_s"), v.get("nic_gbps")
         return machine_of_part(
             self.part,
@@ -69,8 +108,32 @@ class Design:
         return _rebuilt, (self.name, (*plain, part.unverified), self.values)
 
     def changed(self, **values: Any) -> Design:
-        """Return the design with some values replaced."""
+        """Return the design with some values replaced.
+
+        Raises
+        ------
+        InputError
+            If the design is a fabric, which says its network and domains itself.
+        """
+        fixed = [key for key in values if key in _NETWORK_KEYS]
+        if self.values.get("fabric") and fixed:
+            raise InputError(
+                what="a design that is a fabric cannot be swept over what the fabric says",
+                where=self.name,
+                found=", ".join(fixed),
+                fix="sweep a design with an accelerator, or give several fabrics as designs",
+            )
         return replace(self, values={**self.values, **values})
+
+
+_NETWORK_KEYS = frozenset({"scale_up_domain", "scale_up_gb_per_s", "nic_gbps", "oversubscription", "leaf_accelerators"})
+
+
+@lru_cache(maxsize=32)
+def _fabric(source: str) -> Fabric:
+    from topologies.files.fabric_file import load_fabric
+
+    return load_fabric(source)
 
 
 def _rebuilt(name: str, plain: tuple[Any, ...], values: dict[str, Any]) -> Design:
@@ -119,7 +182,9 @@ class Limits:
     power_kw: float | None = None
     budget_usd: float | None = None
     racks: int | None = None
+    floor_m2: float | None = None
     available_by: str | None = None
+    supply: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +198,16 @@ class Assumptions:
     restart_s: float = 600.0
     checkpoint_s: float = 30.0
     repair_h: float = 24.0
+    price_basis: str = "capital"
+    host_price_frac: float = 0.25
+    rack_mtbf_h: float = 100_000.0
+    rack_repair_h: float = 24.0
+    leaf_mtbf_h: float = 300_000.0
+    leaf_repair_h: float = 4.0
+
+    def changed(self, values: Mapping[str, float]) -> Assumptions:
+        """Return the assumptions with some numbers replaced."""
+        return replace(self, **cast("dict[str, Any]", dict(values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +241,17 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     document = load_document(path)
     file = validate(StudyFile, document)
     parts = load_parts()
-    designs = []
-    for name, entry in file.designs.items():
-        try:
-            part = find_part(parts, entry.accelerator, "accelerator")
-        except InputError as error:
-            raise InputError(
-                what=error.what, where=document.where(("designs", name, "accelerator")), found=error.found,
-                allowed=error.allowed, fix=error.fix,
-            ) from error  # fmt: skip
-        designs.append(Design(name, part, entry.model_dump(exclude={"accelerator"}, exclude_none=True)))
+    designs = [_design(name, entry, document, parts) for name, entry in file.designs.items()]
+    unknown = [name for name in file.supply if name not in parts]
+    if unknown:
+        match = nearest(unknown[0], list(parts))
+        raise InputError(
+            what="no such part",
+            where=document.where(("supply", unknown[0])),
+            found=repr(unknown[0]),
+            allowed="ids of the parts catalogue",
+            fix=f"did you mean {match}?" if match else "see scaleplan's parts",
+        )
     workloads = [Workload(name, entry.model_dump()) for name, entry in file.workloads.items()]
     for workload in workloads:
         try:
@@ -189,9 +265,54 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         tuple(designs),
         tuple(workloads),
         tuple(file.sizes),
-        Limits(**file.limits.model_dump()),
+        Limits(
+            **file.limits.model_dump(),
+            supply=tuple((part, tuple(sorted(months.items()))) for part, months in sorted(file.supply.items())),
+        ),
         Assumptions(**file.assumptions.model_dump()),
     )
+
+
+def _design(name: str, entry: DesignEntry, document: Document, parts: Mapping[str, Part]) -> Design:
+    values = entry.model_dump(exclude={"accelerator", "fabric"}, exclude_none=True)
+    if (entry.accelerator is None) == (entry.fabric is None):
+        raise InputError(
+            what="a design is an accelerator or a fabric, one of the two",
+            where=document.where(("designs", name)),
+            found="both" if entry.fabric else "neither",
+            allowed="accelerator: PART, or fabric: NAME or FILE",
+        )
+    if entry.fabric is None:
+        try:
+            return Design(name, find_part(parts, str(entry.accelerator), "accelerator"), values)
+        except InputError as error:
+            raise InputError(
+                what=error.what, where=document.where(("designs", name, "accelerator")), found=error.found,
+                allowed=error.allowed, fix=error.fix,
+            ) from error  # fmt: skip
+    stated = sorted(entry.model_fields_set & _NETWORK_KEYS)
+    if stated:
+        raise InputError(
+            what="the fabric says this itself",
+            where=document.where(("designs", name, stated[0])),
+            found=", ".join(stated),
+            fix="leave it out, or give an accelerator in place of the fabric",
+        )
+    beside = Path(document.name).parent / entry.fabric
+    source = str(beside) if beside.is_file() else entry.fabric
+    return fabric_design(name, source, {k: v for k, v in values.items() if k not in _NETWORK_KEYS})
+
+
+def fabric_design(name: str, source: str, values: Mapping[str, Any] | None = None) -> Design:
+    """Return the design that is a fabric, of the catalogue or a file.
+
+    Raises
+    ------
+    InputError
+        If there is no such fabric, or its accelerators are not of one known part.
+    """
+    fabric = _fabric(source)
+    return Design(name, machine_of_fabric(fabric).part, {**(values or {}), "fabric": source})
 
 
 @cache
@@ -200,7 +321,7 @@ def _catalogue() -> Study:
 
 
 def named_study(designs: Sequence[str], workloads: Sequence[str], sizes: Sequence[int]) -> Study:
-    """Return a study of designs and workloads of the catalogue.
+    """Return a study of designs and workloads of the catalogue; a design may be a fabric, by name or file.
 
     Raises
     ------
@@ -208,7 +329,7 @@ def named_study(designs: Sequence[str], workloads: Sequence[str], sizes: Sequenc
         If there is none of a name.
     """
     known = _catalogue()
-    chosen_designs = [_named(name, known.designs, "design") for name in designs]
+    chosen_designs = [_named_design(name, known.designs) for name in designs]
     chosen_workloads = [_named(name, known.workloads, "workload") for name in workloads]
     if not (chosen_designs and chosen_workloads and sizes):
         raise InputError(what="a study needs a design, a workload and a size", where="scaleplan weigh")
@@ -216,6 +337,17 @@ def named_study(designs: Sequence[str], workloads: Sequence[str], sizes: Sequenc
 
 
 _NamedT = TypeVar("_NamedT", Design, Workload)
+
+
+def _named_design(name: str, known: Sequence[Design]) -> Design:
+    from topologies.files.fabric_file import catalog_folder
+
+    looks_like_file = Path(name).suffix in (".yaml", ".yml", ".json") or "/" in name
+    if name not in [design.name for design in known] and (
+        looks_like_file or (catalog_folder() / f"{name}.yaml").is_file()
+    ):
+        return fabric_design(Path(name).stem if looks_like_file else name, name)
+    return _named(name, known, "design")
 
 
 def _named(name: str, known: Sequence[_NamedT], word: str) -> _NamedT:

@@ -17,9 +17,10 @@ _Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
 
 
 class DesignEntry(StrictModel):
-    """A rack design; what is left out follows from the accelerator's part."""
+    """A rack design: an accelerator, and what does not follow from its part; or a fabric as it is."""
 
-    accelerator: Annotated[str, Field(min_length=1)]
+    accelerator: Annotated[str, Field(min_length=1)] | None = None
+    fabric: Annotated[str, Field(min_length=1)] | None = None
     scale_up_domain: _Count | None = None
     scale_up_gb_per_s: _Positive | None = None
     nic_gbps: _Positive | None = None
@@ -53,6 +54,7 @@ class LimitsEntry(StrictModel):
     rack_kw: _Positive | None = None
     cooling: Literal["air", "liquid"] = "liquid"
     power_kw: _Positive | None = None
+    floor_m2: _Positive | None = None
     budget_usd: _Positive | None = None
     racks: _Count | None = None
     available_by: _Month | None = None
@@ -65,9 +67,15 @@ class AssumptionsEntry(StrictModel):
     pue: Annotated[float, Field(ge=1, le=3)] = 1.25
     depreciation_years: _Positive = 5.0
     accelerator_mtbf_h: _Positive = 50_700.0
+    price_basis: Literal["capital", "rent"] = "capital"
+    host_price_frac: Annotated[float, Field(ge=0, le=10)] = 0.25
     restart_s: _Positive = 600.0
     checkpoint_s: _Positive = 30.0
     repair_h: _Positive = 24.0
+    rack_mtbf_h: _Positive = 100_000.0
+    rack_repair_h: _Positive = 24.0
+    leaf_mtbf_h: _Positive = 300_000.0
+    leaf_repair_h: _Positive = 4.0
 
 
 class StudyFile(StrictModel):
@@ -79,3 +87,7 @@ class StudyFile(StrictModel):
     sizes: Annotated[list[_Count], Field(min_length=1)] = Field(default_factory=lambda: [1152])
     limits: LimitsEntry = Field(default_factory=LimitsEntry)
     assumptions: AssumptionsEntry = Field(default_factory=AssumptionsEntry)
+    supply: Annotated[
+        dict[Annotated[str, Field(min_length=1)], dict[_Month, Annotated[int, Field(ge=0, le=10**9)]]],
+        Field(description="How many of a part can be had in all by a month; from `limits.available_by` on it binds."),
+    ] = Field(default_factory=dict)

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ _DESIGN_KEYS = ("scale_up_domain", "scale_up_gb_per_s", "nic_gbps", "oversubscri
                 "watts_an_accelerator", "price_usd", "blast_accelerators")  # fmt: skip
 _WHOLE = frozenset({"scale_up_domain", "leaf_accelerators", "blast_accelerators", "size", "seq", "global_batch"})
 _WORKLOAD_KEYS = ("seq", "global_batch", "tokens")
-_ASSUMPTION_KEYS = tuple(f.name for f in fields(Assumptions))
+_ASSUMPTION_KEYS = tuple(f.name for f in fields(Assumptions) if f.type == "float")
 
 Sweep = tuple[tuple[str, tuple[float, ...]], ...]
 
@@ -43,8 +43,7 @@ class Point:
     @property
     def key(self) -> str:
         """A digest of everything that the result depends on."""
-        told = repr((self.design.part.id, sorted(self.design.part.values.items()), self.design.name,
-                     sorted(self.design.values.items()), self.workload.name, sorted(self.workload.values.items()),
+        told = repr((self.design.identity, self.workload.name, sorted(self.workload.values.items()),
                      self.num_accelerators, self.limits, self.assumptions, self.swept, self.domain_study))  # fmt: skip
         return hashlib.sha256(told.encode()).hexdigest()[:24]
 
@@ -116,7 +115,7 @@ def _points(
         chosen = dict(zip(names, values, strict=True))
         of_design = {k: int(v) if k in _WHOLE else v for k, v in chosen.items() if k in _DESIGN_KEYS}
         of_workload = {k: int(v) if k in _WHOLE else v for k, v in chosen.items() if k in _WORKLOAD_KEYS}
-        assumptions = replace(study.assumptions, **{k: v for k, v in chosen.items() if k in _ASSUMPTION_KEYS})
+        assumptions = study.assumptions.changed({k: v for k, v in chosen.items() if k in _ASSUMPTION_KEYS})
         for design, workload, size in itertools.product(study.designs, study.workloads, sizes):
             yield Point(
                 design.changed(**of_design),

@@ -52,8 +52,15 @@ class FabricPricer:
     _tables: dict[tuple[str, int, int], _Floats] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, fabric: Fabric, num_ranks: int | None = None, *, routing: Routing | None = None) -> FabricPricer:
-        """Return a pricer for the first accelerators of a fabric.
+    def of(
+        cls,
+        fabric: Fabric,
+        num_ranks: int | None = None,
+        *,
+        routing: Routing | None = None,
+        used: int | None = None,
+    ) -> FabricPricer:
+        """Return a pricer for the first accelerators of a fabric: `used` of each domain, by default as many as divide.
 
         Raises
         ------
@@ -69,7 +76,7 @@ class FabricPricer:
                 allowed=f"1 to {fabric.num_accelerators}",
             )
         domain = np.bincount(fabric.accelerator_domain)
-        used = used_of_domain(ranks, int(domain.min()))
+        used = used or used_of_domain(ranks, int(domain.min()))
         # The first `used` accelerators of each domain, domain by domain.
         order = np.argsort(fabric.accelerator_domain, kind="stable")
         place = np.arange(fabric.num_accelerators) - (np.cumsum(domain) - domain)[fabric.accelerator_domain[order]]

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from planner.weigh.bill import bill_of, reliability_of
+from planner.weigh.bill import bill_of
 from planner.weigh.cell import weigh_cell
+from planner.weigh.cluster import Cluster, cluster_of
 from planner.weigh.decide import decide, pareto_front, tornado
-from planner.weigh.study_file import Assumptions, Design, Limits, Study, load_study, named_study
+from planner.weigh.failures import reliability_of
+from planner.weigh.study_file import Assumptions, Design, Limits, Study, fabric_design, load_study, named_study
 from planner.weigh.sweep import parse_sweep, points_of, run_points
+from topologies.bill.money import Price
 from topologies.errors import InputError
 from topologies.parts_catalog import load_parts
 
@@ -29,27 +32,141 @@ def cells(study: Study) -> list[dict[str, object]]:
 
 
 def test_a_bill_by_hand() -> None:
-    # 64 accelerators at 40,000 USD on one tier of 400G: a NIC 2,500, a port 38,000 / 64, two transceivers of 1,250.
+    # 64 accelerators at 40,000 USD with their hosts, on one switch of 64 ports of 400G: a NIC 2,500, the switch 38,000.
     design = Design("d", load_parts()["h100-sxm"], {"price_usd": 40_000.0, "nic_gbps": 400.0})
     bill = bill_of(design, 64, Assumptions(), rack_kw=41)
-    assert bill.capital_usd == pytest.approx(
-        {"accelerators": 2.56e6, "nics": 160_000, "switches": 38_000, "optics": 160_000}
+    assert bill.capital_usd.pop("cables") > 0
+    assert bill.capital_usd == pytest.approx({"accelerators": 2.56e6, "nics": 160_000, "switches": 38_000})
+    low, typical, high = bill.capital_band_usd
+    cables = typical - 2.56e6 - 198_000
+    assert low == pytest.approx(0.7 * typical)
+    assert high == pytest.approx(1.5 * typical)
+    # 10.2 kW a host of 8 and the network, PUE 1.25, 0.08 USD a kWh; written off in 5 years.
+    network_watts = bill.watts - 8 * 10_200
+    assert 747 < network_watts < 3000  # the switch, and both ends of 64 cables
+    assert bill.usd_per_h[1] == pytest.approx(
+        (2.758e6 + cables) / (5 * 8760) + (8 * 10.2 + network_watts / 1e3) * 1.25 * 0.08
     )
-    # 10.2 kW a host of 8, PUE 1.25, 0.08 USD a kWh; written off in 5 years.
-    assert bill.usd_per_h[1] == pytest.approx(2.918e6 / (5 * 8760) + 8 * 10.2 * 1.25 * 0.08)
-    assert (bill.watts, bill.racks) == (81_600, 2)  # four hosts in 41 kW
-    assert bill.usd_per_h[0] < bill.usd_per_h[1] < bill.usd_per_h[2]
+    assert (bill.racks, bill.network_racks) == (2, 1)  # four hosts in 41 kW
+    assert bill.floor_m2 == pytest.approx(3 * 0.6 * 2.3)
+    assert bill.parts == {"h100-sxm": 64, "connectx-7-400g": 64, "qm9700": 1}
+
+
+def test_prices_come_from_the_parts_where_a_design_states_none() -> None:
+    parts = load_parts()
+    hopper = bill_of(Design("h", parts["h100-sxm"]), 8, Assumptions(host_price_frac=0.5))
+    assert hopper.capital_usd["accelerators"] == 8 * parts["h100-sxm"].number("price_usd")
+    assert hopper.capital_usd["hosts"] == hopper.capital_usd["accelerators"] / 2
+    # A tray has a price as a whole; its NICs are in it.
+    rack = bill_of(Design("r", parts["gb200"], {"accelerators_a_rack": 72}), 72, Assumptions())
+    assert rack.capital_usd["hosts"] == 18 * parts["gb200-tray"].number("price_usd")
+    assert {"accelerators", "nics"}.isdisjoint(rack.capital_usd)
+    assert bill_of(Design("h", parts["h100-sxm"]), 8, Assumptions(price_basis="rent")).basis == "rent"
+    assert bill_of(Design("g", parts["gh200"]), 8, Assumptions()).basis == "none"
+
+
+def test_more_oversubscription_and_slower_nics_cost_less() -> None:
+    def network(**values: float) -> float:
+        capital = bill_of(Design("d", load_parts()["b200-sxm"], values), 1152, Assumptions()).capital_usd
+        return sum(capital[name] for name in ("nics", "switches", "cables"))
+
+    assert network(nic_gbps=400, oversubscription=4) < network(nic_gbps=400) < network(nic_gbps=800)
+    # Two NICs of 800 Gb/s an accelerator: twice the ports at least.
+    assert network(nic_gbps=1600) > 2 * network(nic_gbps=800)
+
+
+def cluster(**values: float) -> Cluster:
+    size, a_rack, a_leaf, leaves = (
+        int(values.get(k, d)) for k, d in (("n", 1000), ("rack", 8), ("leaf", 0), ("leaves", 0))
+    )
+    return Cluster(size, 8, a_rack, a_leaf, size // 8, leaves, (), Price(), Price(), None, (), 0.0, 1, 1, 1.0)
 
 
 def test_what_failures_leave_by_hand() -> None:
     # 1,000 accelerators of 50,000 h: one failure in 50 h = 180,000 s. Checkpoints of 25 s: every 3,000 s.
     assumed = Assumptions(accelerator_mtbf_h=50_000, checkpoint_s=25, restart_s=600, repair_h=25)
-    left = reliability_of(Design("d", load_parts()["h100-sxm"]), 1000, assumed)
+    left = reliability_of(cluster(), 1000, assumed, domain=8, used=8)
     assert left.mtbf_h == pytest.approx(50)
     assert left.checkpoint_every_s == pytest.approx(3000)
     assert left.goodput_frac == pytest.approx(1 / (1 + 25 / 3000 + 1500 / 180_000 + 600 / 180_000))
     # 0.5 in repair, three deviations: 0.5 + 3·0.707 = 2.6 → 3 trays of 8.
     assert left.spares == 24
+    # With 8 standing by one tray is covered; with none each failure waits 25 h for its repair.
+    assert reliability_of(cluster(), 1000, assumed, domain=8, used=8, standing_by=8).goodput_frac == left.goodput_frac
+    waits = reliability_of(cluster(), 1000, assumed, domain=8, used=8, standing_by=0)
+    assert 1 / waits.goodput_frac == pytest.approx(1 / left.goodput_frac + 25 / 50)
+
+
+def test_a_domain_used_whole_goes_down_with_a_tray_and_one_with_a_spare_tray_does_not() -> None:
+    assumed = Assumptions(accelerator_mtbf_h=50_000, repair_h=25)
+    whole = reliability_of(cluster(n=1152), 1152, assumed, domain=72, used=72)
+    spared = reliability_of(cluster(n=1152), 1024, assumed, domain=72, used=64)
+    assert (whole.blasts[0].accelerators, spared.blasts[0].accelerators) == (72, 8)
+    # 0.576 domains in repair: 0.576 + 3·0.759 = 2.9 → 3 domains of 72.
+    assert whole.spares == 3 * 72
+    # With one spare tray a domain is out when two are: m = 72/50,000·25 = 0.036, P = 1 − e^−m (1 + m) = 6.33e-4, of 16
+    # domains 0.0101; 0.0101 + 3·0.1006 = 0.31 → 1 domain.
+    assert spared.spares == 72
+
+
+def test_racks_and_leaves_fail_too_and_are_waited_for_where_spares_are_few() -> None:
+    assumed = Assumptions(
+        accelerator_mtbf_h=50_000, rack_mtbf_h=1000, leaf_mtbf_h=2000, rack_repair_h=10, leaf_repair_h=4, repair_h=25
+    )
+    there = cluster(n=1024, rack=32, leaf=256, leaves=32)
+    tray, rack, leaf = reliability_of(there, 1024, assumed, domain=8, used=8).blasts
+    assert (rack.accelerators, rack.mtbf_h) == (32, pytest.approx(1000 / 32))
+    assert (leaf.accelerators, leaf.mtbf_h) == (256, pytest.approx(2000 / 32))
+    # 24 spares cover a tray of 8 and neither a rack of 32 nor the 256 under a leaf.
+    assert (tray.wait_h, rack.wait_h, leaf.wait_h) == (0, 10, 4)
+    many = reliability_of(there, 1024, assumed, domain=8, used=8, standing_by=256)
+    assert [blast.wait_h for blast in many.blasts] == [0, 0, 0]
+    assert many.goodput_frac > reliability_of(there, 1024, assumed, domain=8, used=8).goodput_frac
+
+
+def test_what_a_leaf_and_a_rack_of_a_fabric_take_down() -> None:
+    # 31 hosts of 8 on 8 rails: each of the 8 leaves has a NIC of every host; 4 hosts a rack.
+    found = cluster_of(fabric_design("pod", "dgx-h100-superpod-1su"), 64)
+    assert (found.accelerators, found.accelerators_a_leaf, found.leaves, found.host_racks) == (248, 248, 8, 8)
+    # NICs with ports on two ToRs: a ToR cuts nothing off.
+    assert cluster_of(fabric_design("hpn", "hpn-pod-15360"), 64).accelerators_a_leaf == 0
+
+
+def test_a_fabric_is_weighed_as_a_design_and_agrees_with_its_figures(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    text = (
+        "schema_version: 1\n"
+        "designs:\n  fabric: {fabric: dgx-b200-superpod-4su}\n  figures: {accelerator: b200-sxm, nic_gbps: 400}\n"
+        "workloads:\n  w: {model: llama3-8b, seq: 8192, global_batch: 256, tokens: 1000000000, precision: fp8}\n"
+        "sizes: [256]\n"
+    )
+    path.write_text(text, encoding="utf-8")
+    on_fabric, by_figures = run_points(points_of(load_study(path)), workers=1)
+    assert on_fabric["step_s"] == pytest.approx(by_figures["step_s"], rel=0.03)
+    assert on_fabric["usd_per_mtoken"]["typical"] == pytest.approx(by_figures["usd_per_mtoken"]["typical"], rel=0.05)
+    for bad, words in (
+        (text.replace("{fabric: dgx-b200-superpod-4su}", "{fabric: dgx-b200-superpod-4su, nic_gbps: 400}"), "itself"),
+        (text.replace("{fabric: dgx-b200-superpod-4su}", "{cooling: air}"), "one of the two"),
+        (text.replace("dgx-b200-superpod-4su", "dgx-b200-superpod-5su"), "neither a file nor a fabric"),
+    ):
+        path.write_text(bad, encoding="utf-8")
+        with pytest.raises(InputError, match=words):
+            load_study(path)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be swept over what the fabric says"):
+        points_of(load_study(path), parse_sweep(["nic_gbps=200,400"]))
+    (large, _) = run_points(points_of(replace(load_study(path), sizes=(2048,))), workers=1)
+    assert "the fabric has too few accelerators" in large["refused"]
+
+
+def test_limits_of_floor_and_supply(study: Study) -> None:
+    limits = Limits(floor_m2=5, available_by="2026-06", supply=(("b200-sxm", (("2026-01", 64), ("2027-01", 9999))),))
+    (point, *_) = points_of(replace(study, limits=limits, workloads=study.workloads[:1]))
+    cell = weigh_cell(point.design, point.workload, 64, limits, domain_study=False)
+    assert any("m² of floor, allowed 5" in line for line in cell["breaks"])
+    assert any("b200-sxm, 64 to be had by 2026-06" in line for line in cell["breaks"])
+    later = replace(limits, available_by="2027-01", floor_m2=None)
+    assert weigh_cell(point.design, point.workload, 64, later, domain_study=False)["breaks"] == []
 
 
 def test_a_larger_domain_pays_for_experts_and_hardly_for_a_small_dense_model(cells: list[dict[str, object]]) -> None:
@@ -79,7 +196,7 @@ def test_decision_names_the_cheapest_and_its_uncertainty(study: Study, cells: li
     told = decide(study, cells)
     assert told["choice"] == told["ranked"][0]["design"]
     assert told["ranked"][0]["score"] <= told["ranked"][1]["score"]
-    for words in ("next", "premium", "good to ±", "Prices are rent"):
+    for words in ("next", "premium", "good to ±", "Prices are capital"):
         assert words in told["answer"]
     bars = tornado(study, cells, "hgx-b200", "gb200-nvl72")
     widths = [bar["high"] - bar["low"] for bar in bars]
