@@ -71,6 +71,7 @@ def _as_dict(made: Calibration, fabric: str, path: Path | None) -> dict[str, obj
         "median_error_frac": made.fit.median_error_frac,
         "p90_error_frac": made.fit.p90_error_frac,
         "error_frac": made.fit.efficiency.error_frac,
+        "small_error_factor": made.fit.efficiency.small_error_factor,
         "left_out": list(made.left_out),
         "rows": compared_rows(made.after),
     }

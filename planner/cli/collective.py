@@ -85,7 +85,18 @@ def collective(
 
 def efficiency_line(efficiency: Efficiency) -> str:
     """Return where the figures come from and how far off nine of ten times are."""
-    return f"{efficiency.source}; nine of ten times are expected within ±{efficiency.error_frac:.0%}"
+    return (
+        f"{efficiency.source}; nine of ten are off by at most {efficiency.error_frac:.0%} from 16 MiB on, "
+        f"by a factor of {efficiency.small_error_factor:.2g} below"
+    )
+
+
+def _efficiency_dict(efficiency: Efficiency) -> dict[str, Any]:
+    return {
+        "source": efficiency.source,
+        "error_frac": efficiency.error_frac,
+        "small_error_factor": efficiency.small_error_factor,
+    }
 
 
 def _times(
@@ -150,7 +161,7 @@ def _as_dict(fabric: Fabric, table: CollectiveTable, algorithm: str) -> dict[str
         "algorithm": algorithm,
         "ranks": int(table.num_ranks[0]),
         "bottleneck": fabric.link_name(link) if link >= 0 else None,
-        "efficiency": {"source": table.efficiency.source, "error_frac": table.efficiency.error_frac},
+        "efficiency": _efficiency_dict(table.efficiency),
         "assumptions": list(table.assumptions),
         "rows": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
     }
@@ -179,7 +190,7 @@ def _compare(
             {
                 "schema": "scaleplan/collective-compare/1",
                 "fabric": fabric.name,
-                "efficiency": {"source": used.source, "error_frac": used.error_frac},
+                "efficiency": _efficiency_dict(used),
                 "median_error_frac": median,
                 "p90_error_frac": p90,
                 "left_out": left_out,

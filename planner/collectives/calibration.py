@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.collectives.definitions import Collective, check_collective
-from planner.collectives.efficiency import Efficiency, SizeCorrection, default_efficiency, size_correction
+from planner.collectives.efficiency import (
+    LARGE_BYTES,
+    Efficiency,
+    SizeCorrection,
+    default_efficiency,
+    size_correction,
+)
 from planner.collectives.nccl.communicators import stack
 from planner.collectives.nccl.constants import Algorithm, Protocol
 from planner.collectives.nccl.from_fabric import Group, find_groups
@@ -320,9 +326,20 @@ def fit_efficiency(
         )
     fitted = replace(fitted, corrections=_corrections(items, left))
     errors = np.expm1(log_residuals(fitted))
-    band = float(np.quantile(np.abs(np.expm1(left)), 0.9))
+    band = _band(left, np.concatenate([item.sizes for item in items]), base)
     parameters = tuple(
         Parameter(name, float(default), float(value), bool(bears > _BEARS_ABOVE))
         for name, default, value, bears in zip(names, defaults, values, weight, strict=True)
     )
-    return Fit(replace(fitted, source=source, error_frac=max(band, 0.01)), parameters, errors)
+    return Fit(replace(fitted, source=source, error_frac=band[0], small_error_factor=band[1]), parameters, errors)
+
+
+def _band(left: _Floats, sizes: _Floats, base: Efficiency) -> tuple[float, float]:
+    """Return error and factor that nine of ten residuals keep, for large and small sizes; the default's if too few."""
+    large, small = left[sizes >= LARGE_BYTES], left[sizes < LARGE_BYTES]
+    error, factor = base.error_frac, base.small_error_factor
+    if len(large) >= _LEAST_MEASUREMENTS:
+        error = max(float(np.quantile(np.abs(np.expm1(large)), 0.9)), 0.01)
+    if len(small) >= _LEAST_MEASUREMENTS:
+        factor = max(float(np.exp(np.quantile(np.abs(small), 0.9))), 1.01)
+    return error, factor

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.collectives.definitions import Collective, busbw_factor, check_collective
-from planner.collectives.efficiency import Efficiency, default_efficiency, size_correction
+from planner.collectives.efficiency import Efficiency, default_efficiency, size_correction, time_band_s
 from planner.collectives.flat_forms import form_times_s
 from planner.collectives.nccl.communicators import stack
 from planner.collectives.nccl.constants import ALGORITHM_NAMES, PROTOCOL_NAMES, Algorithm, Protocol
@@ -87,8 +87,7 @@ class CollectiveTable:
     @property
     def time_band_s(self) -> tuple[_Floats, _Floats]:
         """Shortest and longest time of the stated band, ``(G, S)`` each."""
-        error = self.efficiency.error_frac
-        return self.time_s / (1 + error), self.time_s * (1 + error)
+        return time_band_s(self.efficiency, self.size_bytes, self.time_s)
 
 
 def _nccl_algorithm(name: str) -> Algorithm | None:

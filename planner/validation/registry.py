@@ -22,6 +22,7 @@ SUITES = MappingProxyType(
         "pairwise": "planner.validation.suites.pairwise:SUITE",
         "effects": "planner.validation.suites.effects:SUITE",
         "bill": "planner.validation.suites.bill:SUITE",
+        "uplinks": "planner.validation.suites.uplinks:SUITE",
         "train": "planner.validation.suites.train:SUITE",
         "infer": "planner.validation.suites.infer:SUITE",
         "fgd": "planner.validation.suites.fgd:SUITE",

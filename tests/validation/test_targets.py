@@ -48,6 +48,11 @@ def test_the_uncalibrated_band_is_what_the_sweeps_show() -> None:
     errors = [c.error_frac for c in suite.outcome.cases if c.kind == "uncalibrated" and c.counts]
     inside = sum(error is not None and error <= UNCALIBRATED.error_frac for error in errors)
     assert inside >= 0.9 * len(errors)
+    small = [c for c in suite.outcome.cases if c.kind == "uncalibrated" and c.why_not == "below 16 MiB"]
+    ratios = [(c.predicted or 0.0) / (c.measured or 1.0) for c in small]
+    inside = sum(1 / UNCALIBRATED.small_error_factor <= ratio <= UNCALIBRATED.small_error_factor for ratio in ratios)
+    assert len(small) > 300
+    assert inside >= 0.9 * len(small)
 
 
 def test_pairs_of_nodes_keep_their_targets() -> None:

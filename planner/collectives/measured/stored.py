@@ -45,6 +45,7 @@ class _Figures(StrictModel):
     fill_factor: float = Field(ge=0)
     corrections: list[_Correction] = Field(default_factory=list)
     error_frac: float = Field(ge=0)
+    small_error_factor: float = Field(ge=1)
 
 
 class _Calibration(StrictModel):

@@ -45,7 +45,7 @@ def test_the_table_is_for_people(cli: CommandLine) -> None:
     shown = cli("collective", FABRIC, "--gpus", "16", "--sizes", "1MiB,1GiB").done().stdout
     assert "all-reduce, auto, 16 ranks on dgx-h100-superpod-1su" in shown
     assert "1,073,741,824" in shown
-    assert "within ±30%" in shown
+    assert "off by at most 30% from 16 MiB on, by a factor of 3 below" in shown
 
 
 def test_calibrate_stores_what_collective_and_compare_then_use(cli: CommandLine, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def test_noise_is_left_as_residual() -> None:
     fit = fit_efficiency(FABRIC, [measured(truth, noise=0.05)])
     assert fit.efficiency.network_frac == pytest.approx(0.8, rel=0.05)
     assert 0.01 < fit.efficiency.error_frac < 0.2
+    assert 1.01 < fit.efficiency.small_error_factor < 1.3
 
 
 def test_what_was_not_measured_keeps_its_default() -> None:

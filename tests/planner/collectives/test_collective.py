@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from planner.collectives.collective import collective_time, collective_times
 from planner.collectives.efficiency import (
-    UNCALIBRATED,
     Efficiency,
     SizeCorrection,
     default_efficiency,
@@ -191,11 +190,13 @@ def test_size_corrections_reach_neighbours_only() -> None:
     assert size_correction(used, "all-gather", 4, [1e6]) == pytest.approx([1])
 
 
-def test_the_stated_band_holds_the_time() -> None:
-    table = collective_time(hosts_on_rails(H100), range(16), "all-reduce", [GIB])
+def test_the_stated_band() -> None:
+    used = Efficiency(network_frac=0.9, error_frac=0.25, small_error_factor=2.0)
+    table = collective_time(hosts_on_rails(H100), range(16), "all-reduce", [1024, GIB], efficiency=used)
     low, high = table.time_band_s
-    assert low[0, 0] < table.time_s[0, 0] < high[0, 0]
-    assert UNCALIBRATED.error_frac >= 0.2
+    # off by a quarter of what was measured: 1.25 times it, or 0.75 times it
+    assert (low / table.time_s)[0] == pytest.approx([0.5, 1 / 1.25])
+    assert (high / table.time_s)[0] == pytest.approx([2.0, 1 / 0.75])
 
 
 _RAILS = hosts_on_rails(H100, hosts=4)
