@@ -23,6 +23,7 @@ SUITES = MappingProxyType(
         "effects": "planner.validation.suites.effects:SUITE",
         "bill": "planner.validation.suites.bill:SUITE",
         "uplinks": "planner.validation.suites.uplinks:SUITE",
+        "rail-only": "planner.validation.suites.rail_only:SUITE",
         "train": "planner.validation.suites.train:SUITE",
         "infer": "planner.validation.suites.infer:SUITE",
         "fgd": "planner.validation.suites.fgd:SUITE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -96,8 +96,7 @@ class _Network:
         ).tocsr()
         component = connected_components(graph, directed=False)[1]
         nic = np.arange(first, first + num)
-        planes = connected_components(self._whole(), directed=False)[1]
-        good = self._largest_of_each_plane(component[nic], planes[nic], ~gone_node[nic])
+        good = self._largest_of_each_plane(component[nic], self._planes[nic], ~gone_node[nic])
         reach = np.zeros(fabric.num_nodes, bool)
         reach[nic] = good
         has_nic = fabric.accelerator_nic >= 0
@@ -111,13 +110,17 @@ class _Network:
         down |= np.bincount(fabric.accelerator_host, weights=gone_node[:first], minlength=fabric.num_hosts) > 0
         return int(lost.sum()), int(down.sum())
 
-    def _whole(self) -> Any:
+    @cached_property
+    def _planes(self) -> Int64s:
+        """Connected piece of the whole scale-out network that each node is in, ``(N,)``."""
         from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
 
         source = self.fabric.link_source[self.scale_out]
         target = self.fabric.link_target[self.scale_out]
         shape = (self.fabric.num_nodes, self.fabric.num_nodes)
-        return coo_array((np.ones(len(source), np.int8), (source, target)), shape=shape).tocsr()
+        graph = coo_array((np.ones(len(source), np.int8), (source, target)), shape=shape).tocsr()
+        return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
     @staticmethod
     def _largest_of_each_plane(
@@ -125,14 +128,13 @@ class _Network:
     ) -> npt.NDArray[np.bool_]:
         """Tell which NICs are in the largest piece of their plane (rails without spines are planes of their own)."""
         size = np.bincount(component[alive], minlength=int(component.max(initial=0)) + 1)
-        best = np.zeros(int(plane.max(initial=0)) + 1, np.int64)
-        np.maximum.at(best, plane[alive], size[component[alive]])
-        first_best: dict[int, int] = {}
-        for c, p in zip(*np.unique(np.stack([component[alive], plane[alive]]), axis=1), strict=True):
-            if size[c] == best[p]:
-                first_best.setdefault(int(p), int(c))
-        chosen = np.full(len(best), -1, np.int64)
-        chosen[list(first_best)] = list(first_best.values())
+        plane_of = np.zeros(len(size), np.int64)
+        plane_of[component[alive]] = plane[alive]
+        pieces = np.flatnonzero(size)
+        pieces = pieces[np.lexsort((pieces, -size[pieces], plane_of[pieces]))]
+        first = np.flatnonzero(np.diff(plane_of[pieces], prepend=-1))
+        chosen = np.full(int(plane.max(initial=0)) + 1, -1, np.int64)
+        chosen[plane_of[pieces[first]]] = pieces[first]
         good: npt.NDArray[np.bool_] = alive & (component == chosen[plane])
         return good
 
