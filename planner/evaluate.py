@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.collectives.traffic import Demand, job_flows
+from planner.collectives.traffic import Demand, JobFlows, job_flows
 from planner.congestion.report import CongestionReport
 from planner.congestion.score import score_flows
 from planner.job import Job
@@ -13,7 +13,7 @@ from planner.problem import Problem
 from planner.score import Score
 from topologies.fabric import LinkKind
 
-__all__ = ["congestion_of", "evaluate", "group_spread", "moved_cost", "stranded_accelerators"]
+__all__ = ["congestion_of", "evaluate", "flows_of", "group_spread", "moved_cost", "stranded_accelerators"]
 
 _SILENT = Demand(size_bytes=0)
 
@@ -54,6 +54,13 @@ def evaluate(problem: Problem, placement: Placement, *, seed: int = 0) -> Score:
     return Score(components, objective.key(components), objective.total(components), report)
 
 
+def flows_of(problem: Problem, placement: Placement) -> JobFlows:
+    """Return the flows of the placed jobs, in the order of the problem's jobs."""
+    placed = [job for job in problem.jobs if job.id in placement]
+    ranks = [placement.ranks[job.id] for job in placed]
+    return job_flows(problem.live_fabric, ranks, [job.traffic or _SILENT for job in placed])
+
+
 def congestion_of(problem: Problem, placement: Placement, *, seed: int = 0) -> CongestionReport:
     """Score the links under a placement: one row a placed job, in the order of the problem's jobs.
 
@@ -63,14 +70,9 @@ def congestion_of(problem: Problem, placement: Placement, *, seed: int = 0) -> C
         If two of a job's accelerators have no way to each other.
     """
     placed = [job for job in problem.jobs if job.id in placement]
-    fabric = problem.live_fabric
-    flows = job_flows(
-        fabric,
-        [placement.ranks[job.id] for job in placed],
-        [job.traffic or _SILENT for job in placed],
-    )
+    flows = flows_of(problem, placement)
     compute_s = np.array([job.compute_s for job in placed])
-    return score_flows(fabric, flows, problem.routing_at(seed), compute_s=compute_s)
+    return score_flows(problem.live_fabric, flows, problem.routing_at(seed), compute_s=compute_s)
 
 
 def _num_leaf_groups(problem: Problem, placement: Placement, job: Job) -> int:

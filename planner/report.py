@@ -14,21 +14,27 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from planner.files.pdf import write_pdf
 from planner.files.writing import write_text
+from planner.placement import Placement
 from planner.problem import Problem
 from planner.result import Result, versions
+from planner.score import Score
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 
 if TYPE_CHECKING:
     import planner.weigh.study_file as weigh
+    from planner.collectives.measured.calibrate import ComparedRow
+    from planner.congestion.collisions import CollisionReport
     from planner.replay.study import Outcome
 
 __all__ = [
     "FabricStudy",
+    "Judged",
     "PlacementStudy",
     "Provenance",
     "ReplayStudy",
     "Report",
+    "ScoreStudy",
     "Study",
     "WeighStudy",
     "fingerprints",
@@ -131,7 +137,39 @@ class ReplayStudy:
     provenance: Provenance
 
 
-Study = FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A placement and what `evaluate` says of it; a `Result` without a solver's bound and time."""
+
+    solver: str
+    placement: Placement
+    score: Score
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreStudy:
+    """A placement judged: who waits for whom on the network.
+
+    Attributes
+    ----------
+    collisions
+        The same jobs under ECMP, hashed anew again and again; None if that was not asked for.
+    measured, efficiency
+        Rows of nccl-tests logs beside the model, and where the model's efficiencies come from.
+    """
+
+    kind = "score"
+    title: str
+    problem: Problem
+    judged: Judged
+    provenance: Provenance
+    seed: int = 0
+    collisions: CollisionReport | None = None
+    measured: tuple[ComparedRow, ...] = ()
+    efficiency: str = ""
+
+
+Study = ScoreStudy | FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
 
 
 class Report(Protocol):

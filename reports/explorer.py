@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from planner.congestion.report import CongestionReport
 from planner.problem import Problem
+from planner.report import Judged
 from planner.result import Result
 from topologies.fabric import Fabric, Float64s, Int64s, LinkKind, NodeKind
 from topologies.units import to_gbps
@@ -30,7 +31,7 @@ _DEMAND_SCALE = 1000
 
 
 def explorer_json(
-    fabric: Fabric, problem: Problem | None = None, results: Sequence[Result] = (), *, most_results: int = 3
+    fabric: Fabric, problem: Problem | None = None, results: Sequence[Result | Judged] = (), *, most_results: int = 3
 ) -> str:
     """Return the explorer's data as JSON, without results the bare fabric.
 
@@ -101,7 +102,7 @@ def _structure(fabric: Fabric, cables: Int64s) -> dict[str, Any]:
     }
 
 
-def _view(problem: Problem, result: Result, cables: Int64s) -> dict[str, Any]:
+def _view(problem: Problem, result: Result | Judged, cables: Int64s) -> dict[str, Any]:
     """Return one result: who is on each accelerator, demand of each cable, slow-downs, jobs on the hottest cables."""
     fabric, report = problem.fabric, result.score.congestion
     placed = [i for i, job in enumerate(problem.jobs) if job.id in result.placement]

@@ -19,10 +19,14 @@ from planner.cli.problem import (
     load_problem,
     objective_of,
 )
+from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
 
 if TYPE_CHECKING:
+    from planner.collectives.measured.calibrate import ComparedRow
+    from planner.congestion.collisions import CollisionReport
     from planner.placement import Placement
     from planner.problem import Problem
+    from planner.report import PlacementStudy, ScoreStudy
     from planner.result import Result
     from planner.score import Score
     from planner.solver import Progress
@@ -70,7 +74,9 @@ def place(
         typer.Option("--expect", help="SIZE:SHARE: demand to come, that room should stay whole for; several times."),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the placement as JSON.")] = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Write an HTML report.")] = None,
+    report: ReportOption = None,
+    pdf: PdfOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Place a batch of jobs. Exit code 3 if not every job could be placed; the reasons are told."""
@@ -96,11 +102,15 @@ def place(
         from planner.files.writing import json_text, write_text
 
         write_text(output, json_text(placement_as_dict(problem.fabric, answer.placement)))
-    if report is not None:
-        from planner.cli.report import write_placement_report
+
+    def study() -> PlacementStudy:
+        from planner.report import PlacementStudy, Provenance
 
         inputs: list[str | Path] = [fabric, jobs, *filter(None, (state, running, warm_start))]
-        write_placement_report(problem, results, report, title=f"Placement on {problem.fabric.name}", inputs=inputs)
+        title = f"Placement on {problem.fabric.name}"
+        return PlacementStudy(title, problem, tuple(results), Provenance.of(inputs))
+
+    write_reports(study, report, pdf, markdown)
     if as_json:
         from planner.files.result_json import result_as_dict
 
@@ -118,6 +128,15 @@ def score(
     state: StateOption = None,
     routing: RoutingOption = "spray",
     seed: SeedOption = 1,
+    draws: Annotated[
+        int, typer.Option("--draws", min=0, max=10_000, help="Draws of ECMP's hashes for the report; 0: none.")
+    ] = 50,
+    log: Annotated[
+        list[Path] | None, typer.Option("--log", help="An nccl-tests log to set beside the model in the report.")
+    ] = None,
+    report: ReportOption = None,
+    pdf: PdfOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a placement: rates, slow-downs, and the links that are fought over."""
@@ -129,6 +148,12 @@ def score(
     placed = load_placement(placement, problem.fabric)
     judged = evaluate(problem, placed, seed=seed)
     told = score_as_dict(problem, placed, judged)
+
+    def study() -> ScoreStudy:
+        inputs: list[str | Path] = [fabric, jobs, placement, *([state] if state else []), *(log or [])]
+        return _score_study(problem, placed, judged, inputs, fabric=fabric, draws=draws, logs=log or [], seed=seed)
+
+    write_reports(study, report, pdf, markdown)
     if as_json:
         print_json({"schema": "scaleplan/score/1", **told})
         return
@@ -150,6 +175,43 @@ def score(
         title="contention views: alone (isolated), expected, worst",
     )
     _links_table(told["hottest_links"])
+
+
+def _score_study(
+    problem: Problem,
+    placement: Placement,
+    score: Score,
+    inputs: list[str | Path],
+    *,
+    fabric: str,
+    draws: int,
+    logs: list[Path],
+    seed: int,
+) -> ScoreStudy:
+    """Return what the report of a score tells, draws of ECMP and measured collectives with it."""
+    from planner.evaluate import flows_of
+    from planner.report import Judged, Provenance, ScoreStudy
+
+    found: CollisionReport | None = None
+    rows: tuple[ComparedRow, ...] = ()
+    source = ""
+    if draws and len(placement):
+        from planner.congestion.collisions import collisions
+
+        progress_line(f"hashing the flows {draws} times")
+        found = collisions(problem.live_fabric, flows_of(problem, placement), num_samples=draws, seed=seed)
+        progress_line("")
+    if logs:
+        from planner.collectives.efficiency import default_efficiency
+        from planner.collectives.measured.calibrate import compare, read_logs
+        from planner.collectives.measured.stored import stored_efficiency
+
+        used = stored_efficiency(fabric, problem.fabric) or default_efficiency(problem.fabric)
+        tests, _ = read_logs(problem.fabric, logs)
+        rows, source = compare(problem.fabric, tests, used), used.source
+    title = f"Congestion on {problem.fabric.name}"
+    judged = Judged("this placement", placement, score)
+    return ScoreStudy(title, problem, judged, Provenance.of(inputs), seed, found, rows, source)
 
 
 def _links_table(links: list[dict[str, Any]]) -> None:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.result import Result
-from reports.palette import JOBS
+from reports.palette import DASHES, JOBS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 __all__ = ["slowdown_figure"]
-
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def slowdown_figure(results: Sequence[Result]) -> go.Figure:
@@ -29,7 +27,7 @@ def slowdown_figure(results: Sequence[Result]) -> go.Figure:
             x=np.arange(1, len(slowdown) + 1),
             y=slowdown,
             mode="lines",
-            line={"color": JOBS[i % len(JOBS)], "dash": _DASHES[i % len(_DASHES)], "shape": "hv", "width": 2.5},
+            line={"color": JOBS[i % len(JOBS)], "dash": DASHES[i % len(DASHES)], "shape": "hv", "width": 2.5},
             name=result.solver,
             hovertemplate="%{y:.3f}× for job number %{x}<extra>" + result.solver + "</extra>",
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.congestion.report import CongestionReport
-from reports.palette import HEAT, HEAT_EDGES, HEAT_NAMES
+from reports.palette import HATCH_OVERLAY, HEAT, HEAT_EDGES, HEAT_NAMES
 from topologies.fabric import Fabric, Int64s, LinkKind
 from topologies.units import to_gbps
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TierLinks", "tier_figure", "tiers_of"]
 
-_OVERLAY = {"fillmode": "overlay", "fgcolor": "#101820", "fgopacity": 0.45}
 _NAMES = {1: "NIC to leaf", 2: "leaf to spine", 3: "spine to core"}
 
 
@@ -77,7 +76,7 @@ def tier_figure(tiers: Sequence[TierLinks], congestion: CongestionReport) -> go.
             customdata=counts,
             orientation="h",
             name=HEAT_NAMES[step],
-            marker={"color": color, "pattern": {"shape": patterns[step], "size": 7, "solidity": 0.25, **_OVERLAY}},
+            marker={"color": color, "pattern": {"shape": patterns[step], **HATCH_OVERLAY}},
             hovertemplate="%{y}: %{customdata:,} links (%{x:.1f} %)<extra>" + HEAT_NAMES[step] + "</extra>",
         )
     figure.update_xaxes(title="share of the tier's links", ticksuffix=" %", range=[0, 100])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from planner.problem import Problem
+from planner.report import Judged
 from planner.result import Result
 from reports.page import Table
 from topologies.fabric import LinkKind
@@ -18,7 +19,7 @@ _KINDS = {LinkKind.SCALE_UP: "scale-up", LinkKind.HOST: "inside a host"}
 _TIERS = {1: "NIC to leaf", 2: "leaf to spine", 3: "spine to core"}
 
 
-def busiest_links(problem: Problem, result: Result) -> Table:
+def busiest_links(problem: Problem, result: Result | Judged) -> Table:
     """Return the table: links of one tier with the same demand and jobs are one row; what is fought over first."""
     placed = [job.id for job in problem.jobs if job.id in result.placement]
     report, fabric = result.score.congestion, problem.fabric

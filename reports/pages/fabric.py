@@ -6,10 +6,10 @@ import numpy as np
 
 from planner.report import FabricStudy
 from reports.explorer import explorer_json
-from reports.figures.collectives import collective_figure, growing_groups
 from reports.figures.tiers import TierLinks, tiers_of
 from reports.markdown import render_markdown
 from reports.page import Block, Page, Table, Tile, render_page
+from reports.pages.collectives import collectives_blocks
 from topologies.fabric import Fabric
 
 __all__ = ["FabricPage"]
@@ -45,7 +45,7 @@ class FabricPage:
                 explorer=explorer_json(fabric),
                 short="Fabric",
             ),
-            *_collectives(fabric),
+            *collectives_blocks(fabric),
             Block("bill", "Bill of parts", _BILL, table=_bill(fabric)),
         ]
         if fabric.assumptions:
@@ -86,36 +86,6 @@ def _tiles(fabric: Fabric, tiers: list[TierLinks]) -> list[Tile]:
         ratio = scale_out[0].total_gbps / scale_out[1].total_gbps
         tiles.append(Tile("Oversubscription", f"{ratio:.3g} : 1", f"{scale_out[0].name} over {scale_out[1].name}"))
     return tiles
-
-
-def _collectives(fabric: Fabric) -> list[Block]:
-    """Return what an all-reduce gets, by size and by how far it reaches; nothing where the model has no answer."""
-    table = growing_groups(fabric)
-    if table is None:
-        return []
-    busbw, (fast, slow) = table.busbw_bytes_per_s / 1e9, table.time_band_s
-    at = [int(np.searchsorted(table.size_bytes, 2.0**power)) for power in (20, 26, 30, 33)]
-    rows = []
-    for g, ranks in enumerate(table.num_ranks.tolist()):
-        link = int(table.bottleneck_link[g])
-        band = f"{busbw[g, at[2]] * table.time_s[g, at[2]] / slow[g, at[2]]:.0f}–"
-        band += f"{busbw[g, at[2]] * table.time_s[g, at[2]] / fast[g, at[2]]:.0f}"
-        held = fabric.link_name(link) if link >= 0 else "–"
-        rows.append([ranks, *(float(busbw[g, s]) for s in at), band, str(table.algorithm[g, at[2]]), held])
-    columns = ["accelerators", "1 MiB", "64 MiB", "1 GiB", "8 GiB", "band at 1 GiB", "as NCCL would", "held back by"]
-    return [
-        Block(
-            "collectives",
-            "What an all-reduce gets",
-            "busbw by size, each group alone on the fabric, by the algorithm that NCCL would pick. "
-            f"Efficiency of links: {table.efficiency.source}.",
-            collective_figure(table),
-            "Line chart: bus bandwidth of an all-reduce against its size, one line for each number of accelerators.",
-            Table(columns, rows, "busbw in GB/s"),
-            notes=table.assumptions,
-            short="Collectives",
-        )
-    ]
 
 
 def _bill(fabric: Fabric) -> Table:

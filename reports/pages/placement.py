@@ -6,19 +6,17 @@ import numpy as np
 
 from planner.report import PlacementStudy
 from planner.result import Result
-from reports.explorer import explorer_json
 from reports.figures.comparison import slowdown_figure
 from reports.figures.placement_map import placement_map
-from reports.figures.tiers import tier_figure, tiers_of
 from reports.markdown import render_markdown
 from reports.page import Block, Page, Table, Tile, render_page
 from reports.pages.busiest import busiest_links
+from reports.pages.congestion import explorer_block, jobs_table, tiers_block
 
 __all__ = ["PlacementPage"]
 
 _MOST_REFUSALS = 200
 _MOST_MAPPED_HOSTS = 3000
-_MOST_EXPLORED = 3
 _UNDISTURBED = 1.005
 """A slow-down below this is told as none: the page shows two digits."""
 
@@ -39,9 +37,9 @@ class PlacementPage:
         answer = study.results[0]
         blocks = [
             Block("decision", "Side by side", _BESIDE, table=_comparison(study)),
-            self._explorer(study, answer),
+            explorer_block(study.problem, study.results),
             *self._map(study, answer),
-            self._tiers(study, answer),
+            tiers_block(study.problem, answer),
             Block(
                 "slowdown",
                 "Slow-down of jobs",
@@ -49,8 +47,9 @@ class PlacementPage:
                 "The table tells all three views.",
                 slowdown_figure(study.results),
                 "Line chart: slow-down of each job by solver, the slowest job first.",
-                _jobs(study, answer),
+                jobs_table(study.problem, answer),
                 short="Slow-down",
+                models=("congestion",),
             ),
             Block("links", "Busiest links", _LINKS, table=busiest_links(study.problem, answer)),
         ]
@@ -84,23 +83,6 @@ class PlacementPage:
             made=made,
         )
 
-    def _explorer(self, study: PlacementStudy, answer: Result) -> Block:
-        fabric, report = study.problem.fabric, answer.score.congestion
-        rows = []
-        for tier in tiers_of(fabric):
-            demand = report.link_demand_frac[tier.links]
-            rows.append([tier.name, len(tier.links), tier.total_gbps / 1e3, float(demand.mean()), float(demand.max())])
-        return Block(
-            "fabric",
-            "The fabric, who runs where, and how hot its links are",
-            "Boxes below hold hosts, coloured and numbered by job; switches stand above. A link's heat is what the "
-            "jobs would send, each as fast as alone, over what the link carries.",
-            explorer=explorer_json(fabric, study.problem, study.results, most_results=_MOST_EXPLORED),
-            explorer_views=[r.solver for r in study.results[:_MOST_EXPLORED]],
-            table=Table(["tier", "links", "Tbit/s each way", "mean demand", "worst demand"], rows, fabric.name),
-            short="Fabric",
-        )
-
     def _map(self, study: PlacementStudy, answer: Result) -> list[Block]:
         placed = [
             [i + 1, job.id, job.accelerators, *_spread(study, answer, job.id)]
@@ -124,23 +106,7 @@ class PlacementPage:
             )
         ]
 
-    def _tiers(self, study: PlacementStudy, answer: Result) -> Block:
-        tiers, report = tiers_of(study.problem.fabric), answer.score.congestion
-        rows = [
-            [tier.name, len(tier.links), *(float(v) for v in np.quantile(report.link_demand_frac[tier.links], _AT))]
-            for tier in tiers
-        ]
-        return Block(
-            "tiers",
-            "Load by tier",
-            "Where the traffic lies: links by their demand over capacity.",
-            tier_figure(tiers, report),
-            "Stacked bars: share of each tier's links by demand over capacity.",
-            Table(["tier", "links", "median demand", "p90", "p99", "worst"], rows),
-        )
 
-
-_AT = (0.5, 0.9, 0.99, 1.0)
 _BESIDE = "The first line is the answer. Gap: how much more priority-weighted work any placement could hold at most."
 _LINKS = (
     "Demand above 1 is fought over: the jobs on that link wait for each other. Links that carry the same are one row."
@@ -279,24 +245,3 @@ def _spread(study: PlacementStudy, answer: Result, job_id: str) -> tuple[int, in
     fabric = study.problem.fabric
     hosts = np.unique(fabric.accelerator_host[answer.placement.ranks[job_id]])
     return len(hosts), len(np.unique(fabric.host_leaf_group[hosts])), len(np.unique(fabric.host_pod[hosts]))
-
-
-def _jobs(study: PlacementStudy, answer: Result) -> Table:
-    placed = [job for job in study.problem.jobs if job.id in answer.placement]
-    report, fabric = answer.score.congestion, study.problem.fabric
-    slowdown = report.slowdown()
-    order = np.argsort(-slowdown, kind="stable").tolist()
-    rows = [
-        [
-            placed[j].id,
-            placed[j].accelerators,
-            float(report.isolated.time_s[j]),
-            float(report.expected.time_s[j]),
-            float(report.worst.time_s[j]),
-            f"{slowdown[j]:.2f}×",
-            fabric.link_name(int(report.worst.bottleneck_link[j])) if report.worst.bottleneck_link[j] >= 0 else "–",
-        ]
-        for j in order
-    ]
-    columns = ["job", "accelerators", "alone s", "expected s", "worst s", "slow-down", "held back by"]
-    return Table(columns, rows, f"Communication a step under {answer.solver}, three contention views")

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from planner.report import Study, write_report
-from tests.reports.studies import replay_study, weigh_study
+from tests.reports.studies import replay_study, score_study, weigh_study
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "replay": replay_study,
     "weigh": weigh_study,
+    "score": score_study,
     "sweep": lambda: weigh_study(sweep=("scale_up_domain=8,72",)),
 }
 

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from functools import cache
 
+from planner.collectives.measured.calibrate import ComparedRow
 from planner.collectives.traffic import Demand
+from planner.congestion.collisions import collisions
+from planner.evaluate import flows_of
 from planner.job import Job
 from planner.problem import Problem
 from planner.replay.engine import Outage, Rules
 from planner.replay.study import replay_policies
-from planner.report import FabricStudy, PlacementStudy, Provenance, ReplayStudy, WeighStudy
+from planner.report import FabricStudy, Judged, PlacementStudy, Provenance, ReplayStudy, ScoreStudy, WeighStudy
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
 from planner.traces.trace import Trace, TraceJob
@@ -78,3 +81,17 @@ def replay_study() -> ReplayStudy:
     outcomes = replay_policies(fabric, trace, ["best-fit", "first-fit"], rules, usd_per_gpu_hour=2.0)
     told = {"order": "fifo", "backfill": "easy", "congestion": "not scored", "seed": "1"}
     return ReplayStudy(HOSTILE[6], fabric, trace.source, len(jobs), trace.mended, tuple(outcomes), told, MADE)
+
+
+@cache
+def score_study() -> ScoreStudy:
+    """Return the random placement of the hostile jobs over leaf groups, hashed ten times, with four measured rows."""
+    found = placement_study("leaf-spine-4to1", ("random",))
+    (result,) = found.results
+    rows = tuple(
+        ComparedRow("run.log", "all-reduce", 16, 2, 2**k, 1e-3 * 2**k / 2**20, 1.1e-3 * 2**k / 2**20, "Ring", "Simple")
+        for k in (20, 22, 24, 30)
+    )
+    judged = Judged("this placement", result.placement, result.score)
+    draws = collisions(found.problem.live_fabric, flows_of(found.problem, result.placement), num_samples=10)
+    return ScoreStudy(HOSTILE[8], found.problem, judged, MADE, 1, draws, rows, "uncalibrated")
