@@ -81,6 +81,8 @@ GENERATIONS: Mapping[str, Generation] = MappingProxyType(
                 5e-6,
                 fp4_per_fp8=3.0,
             ),
+            # Not fitted: processors that serve by themselves; STREAM reaches four fifths of the memory's line rate.
+            Generation("cpu", {"bf16": 0.60}, {"flash-2": 0.30, "native": 0.30}, 0.80, 2e-6),
             # Fitted on fp8 alone; bf16 stays below what the catalogue's measured rates allow.
             Generation(
                 "cdna3", {"bf16": 0.48, "fp8": 0.475, "mxfp8": 0.475}, {"flash-2": 0.25, "native": 0.30}, 0.92, 5e-6
@@ -108,6 +110,8 @@ _BY_ID = MappingProxyType(
         "mi355": "cdna4",
         "b300": "blackwell-ultra",
         "gb300": "blackwell-ultra",
+        "epyc": "cpu",
+        "xeon": "cpu",
     }
 )
 

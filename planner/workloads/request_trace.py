@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.workloads.serving import Serving, decode_rate, decode_step_s, kv_bytes_a_token, prefill_tokens_per_s
+from planner.workloads.unlike import Pool
 from topologies.errors import InputError
 from topologies.files.reading import read_text
 
-__all__ = ["Requests", "Served", "load_requests", "replicas_of", "serve", "weighted_shares"]
+__all__ = ["Requests", "Served", "load_requests", "replicas_of", "serve", "serve_unlike", "weighted_shares"]
 
 _Floats = npt.NDArray[np.float64]
 _BLOCK_TOKENS = 512
@@ -250,6 +251,64 @@ def _decode_times(
 def replicas_of(count: int, serving: Serving) -> int:
     """Return how many replicas that many accelerators make."""
     return count // (serving.tp * serving.ep)
+
+
+def serve_unlike(
+    requests: Requests, pool: Pool, *, shares: Sequence[float] | None = None, slo_s: float = 0.1
+) -> Served:
+    """Replay requests on unlike replicas, each of which prefills and decodes.
+
+    Requests go to members in turns, so that each has had its share at any time (the member furthest behind its share is
+    next), and within a member to any replica.
+
+    Parameters
+    ----------
+    requests
+        What comes.
+    pool
+        The replicas.
+    shares
+        Part of the requests for each member; the pool's own, by what each decodes, if ``None``.
+    slo_s
+        Longest time per output token that batches are held to.
+
+    Raises
+    ------
+    InfeasibleError
+        If a member with a share cannot serve the model.
+    """
+    wanted = np.asarray(pool.shares if shares is None else shares, np.float64)
+    member_of = _in_turns(wanted / wanted.sum(), len(requests))
+    ttft, tpot = np.zeros(len(requests)), np.zeros(len(requests))
+    busy, duration = 0.0, 0.0
+    for i, member in enumerate(pool.members):
+        rows = np.flatnonzero(member_of == i)
+        if not len(rows):
+            continue
+        own = Requests(
+            requests.arrival_s[rows].copy(),
+            requests.prompt_tokens[rows].copy(),
+            requests.output_tokens[rows].copy(),
+            requests.cached_tokens[rows].copy(),
+        )
+        told = serve(
+            own, member.serving, member.serving, prefill_replicas=member.replicas, decode_replicas=member.replicas,
+            same_pool=True, slo_s=slo_s,
+        )  # fmt: skip
+        ttft[rows], tpot[rows] = told.ttft_s, told.tpot_s
+        busy = max(busy, told.decode_busy_frac)
+        duration = max(duration, float(own.arrival_s[0] - requests.arrival_s[0]) + told.duration_s)
+    return Served(ttft, tpot, busy, busy, duration)
+
+
+def _in_turns(shares: _Floats, count: int) -> npt.NDArray[np.int64]:
+    """Return which member each request goes to."""
+    given = np.zeros(len(shares))
+    member = np.empty(count, np.int64)
+    for i in range(count):
+        member[i] = int(np.argmax(shares * (i + 1) - given))
+        given[member[i]] += 1
+    return member
 
 
 def weighted_shares(rates: Sequence[float], total: int) -> list[int]:

@@ -22,6 +22,7 @@ from topologies.errors import InfeasibleError, InputError
 from topologies.units import from_gib
 
 __all__ = [
+    "BUFFER_BYTES",
     "DecodeRate",
     "Serving",
     "decode_rate",
@@ -39,7 +40,7 @@ _GRAPH_KERNEL_S = 1e-6
 _CHUNK_TOKENS = 16_384
 _WEIGHT_BYTES = {"bf16": 2.0, "fp8": 1.0, "mxfp8": 1.03, "fp4": 0.56}
 _KV_BYTES = 2.0
-_BUFFER_BYTES = float(from_gib(6))
+BUFFER_BYTES = float(from_gib(6))
 _DISPATCH_BYTES, _COMBINE_BYTES = 1.0, 2.0
 _MOST_BATCH = 4096
 
@@ -130,7 +131,7 @@ def weights_bytes(serving: Serving) -> float:
 
 def _check_fits(serving: Serving) -> float:
     """Return the bytes that are left for the cache."""
-    left = serving.machine.memory_bytes * USABLE_FRAC - weights_bytes(serving) - _BUFFER_BYTES
+    left = serving.machine.memory_bytes * USABLE_FRAC - weights_bytes(serving) - BUFFER_BYTES
     if left <= 0:
         raise InfeasibleError(
             what="the model's weights do not fit",

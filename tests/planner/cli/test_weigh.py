@@ -85,9 +85,21 @@ def test_serve_under_a_trace(run: CommandLine, tmp_path: Path) -> None:
     assert "under the trace" in run(*argv).done().stdout
 
 
+def test_serve_on_unlike_accelerators(run: CommandLine) -> None:
+    pool = "a100-sxm-80g:2,mi300x:1,epyc-9654:4"
+    told = json.loads(run("serve", "llama3-8b", "--pool", pool, "--json").done().stdout)["pool"]
+    assert [member["part"] for member in told["members"]] == ["a100-sxm-80g", "mi300x", "epyc-9654"]
+    assert told["tokens_per_s"] > told["tokens_per_s_by_capacity"]
+    out = run("serve", "llama3-8b", "--pool", pool, "--cut", "--tpot-ms", "200").done().stdout
+    assert "if layers were shared out by capacity" in out
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
+        (["serve", "llama3-8b", "--pool", "h100-sxm"], "PART:COUNT"),
+        (["serve", "llama3-8b", "--pool", "h100-sxm:4:tp8"], "fewer accelerators than a replica"),
+        (["serve", "llama3-8b", "--cut"], "--cut goes with --pool"),
         (["serve", "llama3-8b", "--tp", "8", "--gpus", "4"], "fewer accelerators than a replica"),
         (["serve", "llama3-8b", "--tp", "3", "--gpus", "3"], "cannot be served so"),
         (["serve", "llama3-8b", "--trace", "none.csv"], "none.csv"),
