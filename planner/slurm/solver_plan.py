@@ -13,6 +13,7 @@ from planner.evaluate import evaluate
 from planner.job import Job
 from planner.placement import Placement
 from planner.problem import Problem
+from planner.result import Result
 from planner.score import Score
 from planner.slurm.batch import BatchAnswer, BatchRequest
 from planner.slurm.load import leaf_loads
@@ -30,6 +31,8 @@ __all__ = ["SolverPlan", "ring_score"]
 # between placements are read off it.
 DEFAULT_STEP_BYTES = 2.0**30
 _LEAST_TIME_S = 0.05
+_QUICK_S = 0.25
+_NOTHING = 1e-9
 Key = tuple[str, int]
 
 
@@ -87,6 +90,17 @@ class SolverPlan:
             placed |= found
         return BatchAnswer(placed, figures)
 
+    def _solve(self, problem: Problem, warm: Placement, left_s: float, seed: int) -> Result:
+        """Solve in two stages: jobs wait meanwhile, so the second is left out if no link slows anybody down by then."""
+        quick_s = min(left_s, _QUICK_S)
+        result = self._solver.solve(problem, time_limit_s=quick_s, seed=seed, warm_start=warm)
+        rest_s = left_s - result.run_time_s
+        ideals = (("worst_slowdown", 1.0), ("excess_slowdown", 0.0))
+        slow = any(result.score[name] > result.bound.get(name, ideal) + _NOTHING for name, ideal in ideals)
+        if not slow or rest_s < _LEAST_TIME_S:
+            return result
+        return self._solver.solve(problem, time_limit_s=rest_s, seed=seed, warm_start=result.placement)
+
     def _fabric_for(self, request: BatchRequest) -> Fabric:
         if request.fabric is not None:
             return request.fabric
@@ -124,10 +138,13 @@ class SolverPlan:
         left = room.take([ask.taken(hosts, 0.0) for ask, hosts in others])
         state = _state(fabric, host_of, left, usable)
         jobs = tuple(_job(ask, room) for ask in asks)
-        problem = Problem(fabric, state, jobs)
         slot = _Slots(fabric, host_of, state)
-        warm = Placement({_id(ask): slot.take(ask, room, start[ask.key]) for ask in asks})
-        result = self._solver.solve(problem, time_limit_s=left_s, seed=request.seed, warm_start=warm)
+        warm = {_id(ask): slot.take(ask, room, start[ask.key]) for ask in asks}
+        beside = [(ref, hosts, gpus) for ref, hosts, gpus in request.running]
+        beside += [(_id(ask), hosts, _gpus(ask, room)) for ask, hosts in others]
+        neighbours, running, state = _neighbours(fabric, host_of, room, state, beside)
+        problem = Problem(fabric, state, (*jobs, *neighbours), running=running)
+        result = self._solve(problem, Placement(warm | running), left_s, request.seed)
         found = {ask.key: slot.hosts(result.placement.ranks[_id(ask)]) for ask in asks if _id(ask) in result.placement}
         best = found if len(found) == len(asks) else dict(start)
         figures: dict[str, Any] = {
@@ -219,6 +236,44 @@ def _state(fabric: Fabric, host_of: Ints, room: Room, usable: Bools) -> ClusterS
     return ClusterState(availability)
 
 
+def _neighbours(
+    fabric: Fabric,
+    host_of: Ints,
+    room: Room,
+    state: ClusterState,
+    beside: Sequence[tuple[str, Ints, int]],
+) -> tuple[list[Job], dict[str, Ints], ClusterState]:
+    """Return the jobs that stay where they are and share leaf switches' uplinks with what is placed.
+
+    Parameters
+    ----------
+    beside
+        Name, hosts in rank order, and GPUs a host of each.
+
+    Returns
+    -------
+    tuple
+        Jobs, their accelerators, and the state with those counted as free, as `Problem.running` wants it.
+    """
+    availability = state.availability.copy()
+    jobs, running = [], {}
+    for ref, hosts, gpus in beside:
+        if gpus < 1 or (host_of[hosts] < 0).any() or len(np.unique(room.leaf[hosts])) < 2:
+            continue
+        chosen = []
+        for host in host_of[hosts]:
+            accelerators = fabric.host_accelerators(int(host))
+            chosen.append(accelerators[availability[accelerators] != Availability.FREE][:gpus])
+        ranks = np.concatenate(chosen).astype(np.int64)
+        if len(ranks) != gpus * len(hosts):
+            continue  # Slurm counts what this job holds in another way: leave it out of the loads
+        availability[ranks] = Availability.FREE
+        name = f"beside-{ref}"
+        jobs.append(Job(id=name, accelerators=len(ranks), traffic=Demand(DEFAULT_STEP_BYTES)))
+        running[name] = ranks
+    return jobs, running, ClusterState(availability)
+
+
 class _Slots:
     """Hands out accelerators of hosts for a warm start, and reads hosts off an answer."""
 
@@ -256,8 +311,10 @@ def _costs(
     best: Mapping[Key, Ints],
 ) -> list[tuple[float, float, int]]:
     """Return what start and answer cost beside what runs: worst slow-down, the sum of all, rings that leave leaves."""
+    leaf = request.room.leaf
     fixed = [(f"running-{ref}", hosts, gpus) for ref, hosts, gpus in request.running]
     fixed += [(_id(ask), hosts, ask.gpus) for ask, hosts in others]
+    fixed = [one for one in fixed if len(np.unique(leaf[one[1]])) > 1]  # the others share no link
     costs = []
     for placed in (start, best):
         every = fixed + [(_id(ask), placed[ask.key], ask.gpus) for ask in asks]

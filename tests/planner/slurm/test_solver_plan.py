@@ -110,6 +110,20 @@ def test_a_batch_through_the_whole_cycle() -> None:
     assert [len(job.placed) for job in jobs] == [4] * 3
 
 
+def test_the_solver_knows_what_runs_beside() -> None:
+    """Leaves of 4, oversubscribed 4:1. A running job crosses leaves 0 and 1; of the leaves for a job of 6, 2 and 3 are
+    free of rings, and the start shares the uplink of leaf 1."""
+    room = room_of(FakeSlurm())
+    six = ask(room, "1", 6)
+    running = np.array([0, 4])
+    taken = room.take([ask(room, "9", 2).taken(running, 0.0)])
+    start = {six.key: np.array([5, 6, 7, 8, 9, 10])}
+    plan = SolverPlan("cp-sat", oversubscription=4.0)
+    answer = plan.plan(BatchRequest([six], start, {}, taken, None, 5.0, 0, running=[("9", running, 8)]))
+    assert set(taken.leaf[answer.placed[six.key]].tolist()) == {2, 3}
+    assert answer.figures["worst_slowdown_beside_running"] == 1.0
+
+
 def test_what_cannot_be_better_is_told_without_a_solver() -> None:
     """Leaves of 4: a job of 6 needs two; beside another crossing job it may be bettered."""
     room = room_of(FakeSlurm())
