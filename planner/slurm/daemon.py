@@ -265,8 +265,8 @@ class Daemon:
             self.log.write("journal cannot be written", error=error)
             self._release_all(snapshot)
             return
-        self._remember(outcome)
         self._write_host_files(outcome)
+        self._remember(outcome)
         self._send(outcome.lines)
         self._observer.mark()
         self._report(snapshot, outcome, renewals)
@@ -305,9 +305,15 @@ class Daemon:
     def _write_host_files(self, outcome: CycleOutcome) -> None:
         if self.settings.host_file_dir is None or self.settings.mode != "pin":
             return
-        for ref, (job, hosts) in outcome.placed.items():
+        files: list[tuple[str, int | None, tuple[str, ...]]]
+        files = [(ref, job.user_id, hosts) for ref, (job, hosts) in outcome.placed.items()]
+        for ref, tracked in outcome.tracked.items():
+            before = self._live.get(ref)
+            if tracked.state in ("running", "released") and tracked.ran_on and before and before.hosts != tracked.hosts:
+                files.append((ref, None, tracked.ran_on))  # the file names hosts of a plan that was not carried out
+        for ref, user_id, hosts in files:
             try:
-                write_host_file(Path(self.settings.host_file_dir), ref, hosts, user_id=job.user_id)
+                write_host_file(Path(self.settings.host_file_dir), ref, hosts, user_id=user_id)
             except OSError as error:
                 self.log.write("no host file", job=ref, error=error)
 

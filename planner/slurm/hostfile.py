@@ -46,8 +46,8 @@ def host_file_lines(hosts: Sequence[str], *, tasks_per_node: int = 1) -> str:
     return "".join(f"{host}\n" * tasks_per_node for host in hosts)
 
 
-def write_host_file(folder: Path, ref: str, hosts: Sequence[str], *, user_id: int) -> Path:
-    """Write the host file of one job, readable by its user.
+def write_host_file(folder: Path, ref: str, hosts: Sequence[str], *, user_id: int | None) -> Path:
+    """Write the host file of one job, readable by its user; without a user it stays the old file's.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def write_host_file(folder: Path, ref: str, hosts: Sequence[str], *, user_id: in
         If it cannot be written.
     """
     path = folder / f"{ref}{_SUFFIX}"
+    if user_id is None:
+        user_id = path.stat().st_uid
     write_whole(path, host_file_lines(hosts), mode=0o640)
     if os.geteuid() == 0:
         os.chown(path, user_id, -1)

@@ -134,6 +134,9 @@ def _started(tracked: TrackedJob, job: QueuedJob, now_s: float) -> tuple[Tracked
     if tracked.state in ("pinning", "pinned") and set(job.req_nodes) == set(tracked.hosts):
         seen: tuple[Event, ...] = (_CONFIRMED,) if tracked.state == "pinning" else ()
         return started, (*seen, ("ran", "on the planned hosts" if as_planned else "on other hosts than planned"))
+    if tracked.state in ("parked", "pinning") and set(job.req_nodes) == set(job.nodes):
+        kept = replace(started, hosts=job.nodes)  # it started before Slurm was told anew; the order of ranks is lost
+        return kept, (("pinned", "Slurm has kept an earlier node list"), ("ran", "on the planned hosts"))
     given_up: tuple[Event, ...] = ()
     if tracked.state in ("parked", "pinning"):
         given_up = (("released", "its parked time ran out before a pin reached Slurm"),)

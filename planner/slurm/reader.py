@@ -3,20 +3,63 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
+from planner.slurm.asks import needs_of
 from planner.slurm.commands import SlurmCommands
 from planner.slurm.cycle import Snapshot
 from planner.slurm.read_jobs import read_details, read_queue, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_topology
-from planner.slurm.records import JobDetail, PartitionRecord, QueuedJob, ReservationRecord, SiteConfig, SlurmTopology
+from planner.slurm.records import (
+    JobDetail,
+    NodeRecord,
+    PartitionRecord,
+    QueuedJob,
+    ReservationRecord,
+    SiteConfig,
+    SlurmTopology,
+)
 
-__all__ = ["SnapshotReader"]
+__all__ = ["SnapshotReader", "with_starts"]
 
 CONFIG_EVERY_S = 60.0
 PARTITIONS_EVERY_S = 10.0
 RESERVATIONS_EVERY_S = 5.0
+_CLOCK_SLACK_S = 5.0  # slurmctld's clock may be another machine's, and it tells whole seconds
+
+
+def with_starts(nodes: Sequence[NodeRecord], jobs: Sequence[QueuedJob], *, since_s: float) -> tuple[NodeRecord, ...]:
+    """Count on the nodes what jobs took that started between the reading of the nodes and that of the queue.
+
+    Without it such a job's nodes would look free while it is no longer among those that wait for them.
+
+    Parameters
+    ----------
+    since_s
+        Before the nodes were read (seconds since the epoch).
+    """
+    running = [job for job in jobs if job.is_running]
+    touched = {host for job in running if (job.start_s or 0.0) >= since_s for host in job.nodes}
+    if not touched:
+        return tuple(nodes)
+    used = dict.fromkeys(touched, (0, 0, 0))
+    for job in running:
+        cpus, memory_mib, gpus = needs_of(job)
+        for host in touched.intersection(job.nodes):
+            used[host] = (used[host][0] + cpus, used[host][1] + memory_mib, used[host][2] + gpus)
+    return tuple(_at_least(node, *used[node.name]) if node.name in used else node for node in nodes)
+
+
+def _at_least(node: NodeRecord, cpus: int, memory_mib: int, gpus: int) -> NodeRecord:
+    return replace(
+        node,
+        state="MIXED" if node.state == "IDLE" else node.state,
+        cpus_used=max(node.cpus_used, min(cpus, node.cpus), 1),
+        memory_used_mib=max(node.memory_used_mib, memory_mib),
+        gpus_used=max(node.gpus_used, min(gpus, node.gpus)),
+    )
 
 
 class SnapshotReader:
@@ -77,8 +120,10 @@ class SnapshotReader:
             self.forget()
             raise
         self._learn(jobs)
+        now_s = time.time()
+        nodes = with_starts(nodes, jobs, since_s=now_s - (time.monotonic() - began) - _CLOCK_SLACK_S)
         return Snapshot(
-            now_s=time.time(),
+            now_s=now_s,
             jobs=jobs,
             details={job_id: detail for job_id, (_, detail) in self._details.items()},
             nodes=nodes,

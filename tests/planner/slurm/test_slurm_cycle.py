@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from planner.slurm.batch import BatchAnswer, BatchRequest
+from planner.slurm.reader import with_starts
 from planner.slurm.renewal import renew
 from tests.planner.slurm.driver import Driver
 from tests.planner.slurm.fake_slurm import FakeSlurm
@@ -126,6 +127,33 @@ def test_a_pin_that_came_too_late_is_no_plan() -> None:
     driver.turn(times=3)
     assert driver.live == {}
     assert len(job.updates) == count
+
+
+def test_a_job_that_started_while_its_pin_was_being_taken_off_ran_as_planned() -> None:
+    slurm = FakeSlurm()
+    driver = Driver(slurm)
+    job = slurm.submit(2)
+    driver.turn()
+    first = driver.live[str(job.number)].hosts
+    driver.live[str(job.number)] = replace(driver.live[str(job.number)], state="parked", hosts=())
+    driver.cycle()
+    tracked = driver.live[str(job.number)]
+    assert (tracked.state, set(tracked.hosts)) == ("running", set(first))
+    assert driver.actions(job.number) == ["pin", "pinned", "ran"]
+
+
+def test_nodes_of_a_job_that_started_between_two_questions_are_not_free() -> None:
+    slurm = FakeSlurm(num_nodes=4)
+    before = slurm.snapshot().nodes
+    slurm.run_on(["gpu0002", "gpu0003"], gpus=6)
+    slurm.now_s += 10
+    slurm.run_on(["gpu0003"], gpus=1)
+    jobs = slurm.snapshot().jobs
+    counted = with_starts(before, jobs, since_s=slurm.now_s - 5)
+    assert [node.gpus_free for node in counted] == [8, 8, 1, 8]  # the older job is counted where a new one is
+    assert [node.is_idle for node in counted] == [True, True, False, True]
+    assert [node.gpus_free for node in with_starts(before, jobs, since_s=slurm.now_s - 15)] == [8, 2, 1, 8]
+    assert with_starts(before, jobs, since_s=slurm.now_s + 1) == tuple(before)
 
 
 @pytest.mark.parametrize("renewing", [False, True])
