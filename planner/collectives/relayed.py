@@ -18,6 +18,7 @@ def relayed_blocks(
     enters: Int64s,
     across: Crossings,
     pairs: tuple[Int64s, Int64s, Int64s],
+    times: Int64s,
 ) -> Float64s:
     """Return how many blocks each pair of members moves for others, ``(P,)``.
 
@@ -31,16 +32,19 @@ def relayed_blocks(
         Units, passages between them, and the ports that carry each passage.
     pairs
         ``(P,)`` visit, source and target member of each pair.
+    times
+        For how many passages each one stands.
     """
     visit, source, target = pairs
     if not across.passage.size or not source.size:
         return np.zeros(source.size)
     holders = _Holders(fabric, seen)
     num = seen.num_members.astype(np.float64)
-    a, b = leaves[across.passage], enters[across.passage]
-    out = holders.of_ports(a, across.source, num[b] * across.share_frac)
+    a, b, share = leaves[across.passage], enters[across.passage], across.share_frac
+    often = times[across.passage].astype(np.float64)
+    out = holders.of_ports(a, across.source, often * num[b] * share)
     kept = holders.number_at(b, across.target)
-    rest = num[a] * np.maximum(num[b] * across.share_frac - kept, 0.0) / np.maximum(num[b] - kept, 1.0)
+    rest = often * num[a] * np.maximum(num[b] * share - kept, 0.0) / np.maximum(num[b] - kept, 1.0)
     back = holders.of_ports(b, across.target, rest)
     apart = ~holders.share_a_port(source, target)
     return (out[holders.row(visit, target)] + back[holders.row(visit, source)]) * apart

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from planner.collectives.definitions import Collective
 from planner.collectives.groups import Visits, all_pairs, crossings, next_visits, visits
+from planner.collectives.places import pairs_by_place
 from planner.collectives.relayed import relayed_blocks
 from topologies.errors import InputError
 from topologies.fabric import Fabric
@@ -24,6 +25,7 @@ ALGORITHMS = ("ring", "hierarchical")
 _PASSES = {"all-reduce": 2.0, "all-gather": 1.0, "reduce-scatter": 1.0}
 _WHOLE = ("broadcast", "reduce", "send-recv")
 _EXCHANGE = "all-to-all"
+_MAX_LISTED = 250_000  # pairs of units; more are counted by place, 40 times faster at 4,096 accelerators
 _MAX_PASSAGES = 2_000_000  # with 8 rails 16 million flows: some 2 GB while they are spelled out
 
 
@@ -105,6 +107,8 @@ def job_flows(fabric: Fabric, ranks: Sequence[npt.ArrayLike], demands: Sequence[
     The last flow of a ring in a unit goes back to the first member, as the accelerator at the NIC of a rail passes on
     what arrived for it there (PXN); with all rails in use every edge inside carries (k − 1)/k of the ring's bytes.
     Where accelerators of one host share no scale-up domain, what they exchange stays in the host and is not counted.
+    An all-to-all over very many units has one flow from each unit to each set of leaves in place of one to each unit
+    (`planner.collectives.places`); that is for spraying, where only their sum matters.
 
     Parameters
     ----------
@@ -196,27 +200,44 @@ def _exchange(fabric: Fabric, seen: Visits, block_bytes: Float64s, chosen: npt.N
 
     What another member's NIC carries goes over the scale-up domain to that member first.
     """
+    first, second = all_pairs(seen.member_start, chosen[seen.job])
+    visit = np.repeat(np.arange(seen.job.size), seen.num_members)[first]
+    source, target, job = seen.member[first], seen.member[second], seen.job[visit]
+    leaves, enters, times = _passages(fabric, seen, chosen)
+    across = crossings(fabric, seen, leaves, enters)
+    relayed = relayed_blocks(fabric, seen, leaves, enters, across, (visit, source, target), times)
+    near = _Piece(job, np.zeros_like(job), source, target, (1.0 + relayed) * block_bytes[job])
+    near = near.where(_joined(fabric, source, target))
+    blocks = (times * seen.num_members[leaves] * seen.num_members[enters])[across.passage]
+    job = seen.job[leaves[across.passage]]
+    amount = across.share_frac * blocks * block_bytes[job]
+    return [near, _Piece(job, np.zeros_like(job), across.source, across.target, amount)]
+
+
+def _passages(fabric: Fabric, seen: Visits, chosen: npt.NDArray[np.bool_]) -> tuple[Int64s, Int64s, Int64s]:
+    """Return every pair of units of each exchange once, or, where they are too many, counted by the leaves they are on.
+
+    Returns
+    -------
+    leaves, enters
+        ``(P,)`` visits.
+    times
+        ``(P,)`` for how many pairs each stands.
+    """
     passages = np.where(chosen, seen.num_visits * (seen.num_visits - 1), 0)
-    if passages.sum() > _MAX_PASSAGES:
+    if passages.sum() <= _MAX_LISTED:
+        leaves, enters = all_pairs(seen.job_start, chosen)
+        return leaves, enters, np.ones(leaves.size, np.int64)
+    counted = pairs_by_place(fabric, seen, chosen, _MAX_PASSAGES)
+    if counted is None:
         raise InputError(
             what="an all-to-all over too many units to spell out",
             where=f"job {int(np.argmax(passages))}",
             found=f"{int(passages.sum()):,} pairs of units",
-            allowed=f"at most {_MAX_PASSAGES:,}",
+            allowed=f"at most {_MAX_PASSAGES:,} pairs of a unit and a set of leaves",
             fix="give the groups that really exchange (expert-parallel groups), not the whole job",
         )
-    first, second = all_pairs(seen.member_start, chosen[seen.job])
-    visit = np.repeat(np.arange(seen.job.size), seen.num_members)[first]
-    source, target, job = seen.member[first], seen.member[second], seen.job[visit]
-    leaves, enters = all_pairs(seen.job_start, chosen)
-    across = crossings(fabric, seen, leaves, enters)
-    relayed = relayed_blocks(fabric, seen, leaves, enters, across, (visit, source, target))
-    near = _Piece(job, np.zeros_like(job), source, target, (1.0 + relayed) * block_bytes[job])
-    near = near.where(_joined(fabric, source, target))
-    blocks = (seen.num_members[leaves] * seen.num_members[enters])[across.passage]
-    job = seen.job[leaves[across.passage]]
-    amount = across.share_frac * blocks * block_bytes[job]
-    return [near, _Piece(job, np.zeros_like(job), across.source, across.target, amount)]
+    return counted
 
 
 def _check_demand(demand: Demand, where: str) -> None:
