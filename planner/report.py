@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import planner.weigh.study_file as weigh
     from planner.collectives.measured.calibrate import ComparedRow
     from planner.congestion.collisions import CollisionReport
-    from planner.replay.study import Outcome
+    from planner.replay.result import PolicyResult
 
 __all__ = [
     "FabricStudy",
@@ -132,7 +132,7 @@ class ReplayStudy:
     trace: str
     num_jobs: int
     mended: Mapping[str, int]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PolicyResult, ...]
     rules: Mapping[str, str]
     provenance: Provenance
 

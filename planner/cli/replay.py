@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner.cli.fabric import FabricArgument, JsonOption
-from planner.cli.output import print_json, print_lines, print_table, progress_line
+from planner.cli.output import print_json, print_table, progress_line
 from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
 
 if TYPE_CHECKING:
-    from planner.replay.study import Outcome
     from planner.report import ReplayStudy
-    from planner.traces.trace import Trace
 
 __all__ = ["register"]
 
@@ -50,6 +48,10 @@ def replay(
     mtbf_hours: Annotated[float, typer.Option("--mtbf-hours", help="Of a host; 0: no failures.")] = 0.0,
     repair_hours: Annotated[float, typer.Option("--repair-hours", help="Mean time to repair a host.")] = 4.0,
     usd_per_gpu_hour: Annotated[float, typer.Option("--usd-per-gpu-hour", help="Price for the bill.")] = 2.0,
+    idle_power_frac: Annotated[
+        float, typer.Option("--idle-power-frac", help="Part of its power that an idle accelerator draws.")
+    ] = 0.15,
+    solver_time_limit: Annotated[float, typer.Option("--solver-time-limit", help="Seconds a solver call.")] = 5.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")] = 1,
     report: ReportOption = None,
     pdf: PdfOption = None,
@@ -57,11 +59,13 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Replay a trace: waits, utilization, what is stranded and why, and the bill."""
+    from planner.cli.replay_tables import print_replay
     from planner.files.state_file import load_state
-    from planner.replay.engine import Rules
+    from planner.replay.on_fabric import power_of
     from planner.replay.outages import draw_outages
+    from planner.replay.rules import Rules
     from planner.replay.stretch import Congestion
-    from planner.replay.study import fitted, replay_policies
+    from planner.replay.study import Setting, fitted, replay_policies
     from planner.traces.reading import read_trace
     from planner.traces.trace import Trace
     from topologies.files.fabric_file import load_fabric
@@ -91,42 +95,39 @@ def replay(
             shown[0] = now_s
             progress_line(f"{name}: day {now_s / 86400:.1f} of {span_s / 86400:.1f}")
 
-    outcomes = replay_policies(
-        loaded,
-        found,
-        policy or list(DEFAULT_POLICIES),
-        rules,
+    setting = Setting(
         state=None if state is None else load_state(state, loaded),
         congestion=stretch if congestion else None,
+        power=power_of(loaded, idle_frac=idle_power_frac),
         usd_per_gpu_hour=usd_per_gpu_hour,
+        solver_time_limit_s=solver_time_limit,
         tick=tick,
     )
+    told = {
+        "order": order,
+        "backfill": backfill,
+        "congestion": f"scored, {communicate_frac:.0%} of a step, {routing}" if congestion else "not scored",
+        "quotas": ", ".join(quota or []) or "none",
+        "preemption": "by priority" if preempt else "none",
+        "failures": f"every {mtbf_hours:g} h of a host, mended in {repair_hours:g} h" if mtbf_hours else "none",
+        "price": f"{usd_per_gpu_hour:g} US$ a GPU-hour",
+        "seed": str(seed),
+    }
+    result = replay_policies(loaded, found, policy or list(DEFAULT_POLICIES), rules, setting, rules_told=told)
     progress_line("")
 
     def replayed() -> ReplayStudy:
         from planner.report import Provenance, ReplayStudy
 
-        told = {
-            "order": order,
-            "backfill": backfill,
-            "congestion": f"scored, {communicate_frac:.0%} of a step, {routing}" if congestion else "not scored",
-            "quotas": ", ".join(quota or []) or "none",
-            "preemption": "by priority" if preempt else "none",
-            "failures": f"every {mtbf_hours:g} h of a host, mended in {repair_hours:g} h" if mtbf_hours else "none",
-            "price": f"{usd_per_gpu_hour:g} US$ a GPU-hour",
-            "seed": str(seed),
-        }
         inputs: list[str | Path] = [fabric, trace, *([state] if state else [])]
-        title = f"{found.source} on {loaded.name}"
-        made = Provenance.of(inputs)
-        return ReplayStudy(title, loaded, found.source, len(found.jobs), found.mended, tuple(outcomes), told, made)
+        title, made = f"{found.source} on {loaded.name}", Provenance.of(inputs)
+        return ReplayStudy(title, loaded, found.source, len(found.jobs), found.mended, result.policies, told, made)
 
     write_reports(replayed, report, pdf, markdown)
     if as_json:
-        print_json({"schema": "scaleplan/replay/1", "fabric": loaded.name, **_trace_as_dict(found),
-                    "policies": [_as_dict(outcome) for outcome in outcomes]})  # fmt: skip
-        return
-    _print(loaded.name, found, outcomes, rules_told=f"order {order}, backfill {backfill}")
+        print_json(result.as_dict())
+    else:
+        print_replay(result)
 
 
 def draw_trace(
@@ -175,105 +176,3 @@ def _quotas(texts: list[str]) -> dict[str, float]:
         if not tenant or not 0 <= quotas[tenant] < float("inf"):
             raise InputError(what="not a quota", where="--quota", found=repr(text), allowed="TENANT=ACCELERATORS")
     return quotas
-
-
-def _trace_as_dict(trace: Trace) -> dict[str, Any]:
-    return {"trace": trace.source, "jobs": len(trace.jobs), "mended": dict(trace.mended)}
-
-
-def _as_dict(outcome: Outcome) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    metrics = outcome.metrics
-    return {
-        "policy": outcome.policy,
-        **asdict(outcome.summary),
-        "by_size": {name: group.as_dict() for name, group in sorted(metrics.by_size.items())},
-        "by_tenant": {name: group.as_dict() for name, group in sorted(metrics.by_tenant.items())},
-        "bill": asdict(outcome.bill),
-        "most_stranded_at_s": outcome.stranded_s,
-        "slots_when_most_stranded": [asdict(slot) for slot in outcome.stranded_slots],
-        "times_congestion_was_scored": outcome.num_scored,
-    }
-
-
-def _print(name: str, trace: Trace, outcomes: list[Outcome], *, rules_told: str) -> None:
-    from planner.replay.stranded import CAUSES
-
-    print_lines(f"{what}: {count:,}" for what, count in trace.mended.items())
-    print_table(
-        [
-            "policy",
-            "jobs",
-            "allocated",
-            "useful",
-            "goodput",
-            "mean wait s",
-            "p90 wait s",
-            "mean JCT s",
-            "slow-down",
-            "makespan h",
-            "refused",
-            "$ stranded",
-        ],
-        [
-            [
-                o.policy,
-                o.summary.jobs,
-                f"{o.summary.allocated_frac:.2%}",
-                f"{o.summary.useful_frac:.2%}",
-                f"{o.summary.goodput_frac:.2%}",
-                float(o.summary.mean_wait_s),
-                float(o.summary.p90_wait_s),
-                float(o.summary.mean_jct_s),
-                float(o.summary.mean_bounded_slowdown),
-                o.summary.makespan_s / 3600,
-                sum(o.summary.refused.values()),
-                round(sum(o.bill.stranded_usd.values())),
-            ]
-            for o in outcomes
-        ],
-        title=f"{trace.source} on {name}: {len(trace.jobs):,} jobs; {rules_told}",
-    )
-    causes = [cause for cause in CAUSES if any(o.summary.stranded_frac[cause] > 0 for o in outcomes)]
-    print_table(
-        ["idle because", *(o.policy for o in outcomes)],
-        [
-            [f"{cause}: {CAUSES[cause]}", *(f"{o.summary.stranded_frac[cause]:.2%}" for o in outcomes)]
-            for cause in causes
-        ],
-        title="idle capacity by cause, over the whole replay",
-    )
-    first = outcomes[0]
-    print_table(
-        ["accelerators", "slots free", "what blocks the next"],
-        [[slot.size, slot.free, slot.blocked_by] for slot in first.stranded_slots],
-        title=f"{first.policy}: slots when most was idle while jobs waited, hour {first.stranded_s / 3600:.1f}",
-    )
-    _groups("accelerators", first.policy, first.metrics.by_size)
-    print_table(
-        ["tenant", "allocated $", "used $"],
-        [[line.tenant or "–", round(line.allocated_usd), round(line.used_usd)] for line in first.bill.lines[:20]],
-        title=f"{first.policy}: the bill; idle without demand {first.bill.idle_usd:,.0f} $, "
-        f"all of it {first.bill.total_usd:,.0f} $",
-    )
-    for o in outcomes[1:]:
-        saved = (sum(o.bill.stranded_usd.values()) / (o.bill.total_usd or 1.0)
-                 - sum(first.bill.stranded_usd.values()) / (first.bill.total_usd or 1.0))  # fmt: skip
-        print_lines(
-            [f"{first.policy} strands {saved * first.bill.month_usd:,.0f} $ a month less than {o.policy}"]
-            if saved >= 0
-            else [f"{first.policy} strands {-saved * first.bill.month_usd:,.0f} $ a month more than {o.policy}"]
-        )
-
-
-def _groups(what: str, policy: str, groups: Any) -> None:
-    print_table(
-        [what, "jobs", "mean wait s", "mean JCT s", "slow-down", "GPU-hours"],
-        [
-            [name, group.jobs, d["mean_wait_s"], d["mean_jct_s"], d["mean_bounded_slowdown"], d["allocated_gpu_h"]]
-            for name, group in sorted(groups.items(), key=lambda item: int(item[0].split("-")[0].rstrip("+")))
-            for d in [group.as_dict()]
-        ],
-        title=f"{policy}: by size",
-    )

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def schema(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="fabric, jobs, state, placement or parts.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="fabric, jobs, state, placement, parts or replay.")],
 ) -> None:
     """Print the JSON Schema of a kind of file."""
     print_json(_schema_of(file))
@@ -33,6 +33,10 @@ def _schema_of(file: str) -> dict[str, Any]:
         from topologies.files.fabric_file import fabric_json_schema
 
         return fabric_json_schema()
+    if file == "replay":
+        from planner.replay.result import replay_json_schema
+
+        return replay_json_schema()
     model: type[BaseModel]
     if file == "jobs":
         from planner.files.jobs_file import JobsFile
@@ -55,6 +59,6 @@ def _schema_of(file: str) -> dict[str, Any]:
             what="no such kind of file",
             where="scaleplan schema",
             found=repr(file),
-            allowed="fabric, jobs, state, placement, parts",
+            allowed="fabric, jobs, state, placement, parts, replay",
         )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

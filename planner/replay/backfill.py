@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from planner.replay.pool import Ask, Grant, HostPool
+from planner.replay.pool import Ask, Grant
 from planner.replay.scheduler import Scheduler
 from planner.traces.trace import TraceJob
 
 if TYPE_CHECKING:
-    from planner.replay.engine import Running
+    from planner.replay.running import Running
+    from planner.replay.site import Site
 
 __all__ = ["Plan", "may_overtake", "plan_for_head"]
 
@@ -79,31 +80,32 @@ class Plan:
 
 
 def plan_for_head(
-    pool: HostPool, scheduler: Scheduler, running: Iterable[Running], asks: Sequence[Ask], job: TraceJob, now_s: float
+    site: Site, scheduler: Scheduler, running: Iterable[Running], asks: Sequence[Ask], job: TraceJob, now_s: float
 ) -> Plan:
     """Find when the head of the line can start if jobs end as expected, and where."""
+    pool = site.pool
     ends = [(max(run.start_s + run.job.expected_s, now_s), run.number, run) for run in running]
     heapq.heapify(ends)
     free = float(pool.left[pool.is_up].sum()) / 1000
     steps = [[now_s, free]]
     for end, _, run in sorted(ends, key=lambda e: e[:2]):
         steps.append([end, steps[-1][1] + run.job.accelerators])
-    given: list[Grant] = []
+    gone: list[Running] = []
     found, start = None, float("inf")
     need = len(asks)
-    while ends:
+    while ends and ends[0][0] < float("inf"):
         start, _, run = heapq.heappop(ends)
-        for grant in run.grants:
-            pool.give_back(grant)
-            given.append(grant)
+        site.give_back(run.grants)
+        gone.append(run)
         if ends and ends[0][0] == start:
             continue
+        site.admit(job, start)
         if int(pool.fits(asks[0]).sum()) >= (need if asks[-1] == asks[0] else need - 1):
-            found = scheduler.choose(pool, asks)
+            found = site.choose(scheduler, asks)
             if found is not None:
                 break
-    for grant in reversed(given):
-        pool.take(grant)
+    for run in reversed(gone):
+        site.take(run.grants, run.job.tenant)
     if found is None:
         return Plan(float("inf"), frozenset(), steps)
     plan = Plan(start, frozenset(grant.host for grant in found), steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from planner.replay.engine import Outage
+from planner.replay.rules import Outage
 from topologies.errors import InputError
 
 __all__ = ["draw_outages"]

@@ -95,6 +95,8 @@ class HostPool:
         ``(N,)`` thousandths left of the freest accelerator, and of all.
     is_up
         ``(N,)`` whether a host takes work.
+    closed
+        ``(N,)`` hosts that the job now looked at may not use; None if it may use all. Schedulers see them as full.
     changes
         How often anything was taken or given back; `changed_at` says for each host when last.
     """
@@ -128,6 +130,7 @@ class HostPool:
         self.largest = np.where(self.num_gpus > 0, WHOLE_MILLI, 0)
         self.left = self.num_gpus * WHOLE_MILLI
         self.is_up = np.ones(n, bool)
+        self.closed: Bools | None = None
         self.changes = 0
         self.changed_at = np.zeros(n, np.int64)
         self._accepts: dict[tuple[str, ...], Bools] = {}
@@ -151,7 +154,14 @@ class HostPool:
         return mask
 
     def fits(self, ask: Ask) -> Bools:
-        """Return which hosts could hold the ask now, ``(N,)``."""
+        """Return which hosts that are not closed could hold the ask now, ``(N,)``."""
+        ok = self.has_room(ask)
+        if self.closed is not None:
+            ok &= ~self.closed
+        return ok
+
+    def has_room(self, ask: Ask) -> Bools:
+        """Return which hosts could hold the ask now, closed or not, ``(N,)``."""
         ok = self.is_up & (self.cpu_left >= ask.cpu_milli) & (self.memory_left >= ask.memory_mib)
         if ask.models:
             ok &= self.accepts(ask.models)

@@ -30,6 +30,11 @@ class WaitingLine:
     order
         ``fifo``, ``sjf`` (least expected time first) or ``priority``.
 
+    Attributes
+    ----------
+    accelerators
+        What all that wait ask for.
+
     Raises
     ------
     InputError
@@ -41,6 +46,7 @@ class WaitingLine:
             raise InputError(what="no such queue order", where="--order", found=repr(order), allowed=", ".join(_KEYS))
         self._key = _KEYS[order]
         self._line: list[tuple[float, float, int, TraceJob]] = []
+        self.accelerators = 0.0
 
     def __len__(self) -> int:
         return len(self._line)
@@ -48,13 +54,24 @@ class WaitingLine:
     def __iter__(self) -> Iterator[tuple[int, TraceJob]]:
         return ((number, job) for _, _, number, job in self._line)
 
-    def add(self, number: int, job: TraceJob) -> None:
-        """Add a job, by its number in the trace."""
-        bisect.insort(self._line, (self._key(job), job.submit_s, number, job))
+    def add(self, number: int, job: TraceJob, *, goes_first: bool = False) -> None:
+        """Add a job, by its number in the trace; before all others if it `goes_first`."""
+        key = float("-inf") if goes_first else self._key(job)
+        bisect.insort(self._line, (key, job.submit_s, number, job))
+        self.accelerators += job.accelerators
+
+    def remove(self, number: int) -> bool:
+        """Take a job out, wherever it stands; tell whether it was there."""
+        for place, entry in enumerate(self._line):
+            if entry[2] == number:
+                self.pop(place)
+                return True
+        return False
 
     def pop(self, place: int) -> tuple[int, TraceJob]:
         """Take the job at a place out."""
         _, _, number, job = self._line.pop(place)
+        self.accelerators -= job.accelerators
         return number, job
 
     def at(self, place: int) -> tuple[int, TraceJob]:

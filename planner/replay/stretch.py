@@ -8,8 +8,8 @@ import numpy as np
 
 from planner.collectives.traffic import Demand, job_flows
 from planner.congestion.score import score_flows
-from planner.replay.engine import Running
 from planner.replay.on_fabric import ranks_of
+from planner.replay.running import Running
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int64s
 from topologies.routing.named import routing_named

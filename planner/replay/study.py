@@ -5,55 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from planner.replay.bill import Bill, bill
+from planner.replay.advice import Advice
+from planner.replay.bill import bill
 from planner.replay.by_solver import PREFIX, SolverScheduler
-from planner.replay.engine import Rules, Running, asks_of, replay
+from planner.replay.engine import replay
 from planner.replay.fragmentation import Mix
-from planner.replay.metrics import Metrics, Summary
+from planner.replay.metrics import Metrics, Power
+from planner.replay.moving import Mover
 from planner.replay.on_fabric import pool_of
-from planner.replay.pool import HostPool
-from planner.replay.queues import WaitingLine
+from planner.replay.result import PolicyResult, ReplayResult, Saving
+from planner.replay.rules import Rules
+from planner.replay.running import Instant, Running, asks_of
 from planner.replay.scheduler import Scheduler, get_scheduler
 from planner.replay.stranded import Slots, slots
 from planner.replay.stretch import Congestion
-from planner.replay.timeline import Timeline, Watch
 from planner.state import ClusterState
 from planner.traces.trace import Trace, TraceJob
 from topologies.fabric import Fabric
 
-__all__ = ["Outcome", "fitted", "replay_policies"]
+__all__ = ["Setting", "fitted", "replay_policies"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one policy made of the trace.
+class Setting:
+    """What a replay needs beside fabric, trace and rules.
 
     Attributes
     ----------
-    policy
-        Its name.
-    summary, metrics
-        Figures of the whole, and by size and tenant.
-    bill
-        What it cost.
-    stranded_slots
-        Free slots by size at the moment with most accelerators idle while a job waits.
-    stranded_s
-        When that was.
-    num_scored
-        How often congestion was scored.
-    timeline
-        What held over time.
+    state
+        Accelerators that are not free take their hosts out.
+    congestion
+        Makes a fresh `Congestion` for each policy; None: nobody is slowed down.
+    mover
+        Makes what moves jobs together, by policy; None: nothing moves.
+    power
+        What accelerators draw.
+    usd_per_gpu_hour
+        The price.
+    solver_time_limit_s
+        Of policies that are solvers, a call.
+    tick
+        Called with policy and time.
     """
 
-    policy: str
-    summary: Summary
-    metrics: Metrics
-    bill: Bill
-    stranded_slots: list[Slots]
-    stranded_s: float
-    num_scored: int
-    timeline: Timeline
+    state: ClusterState | None = None
+    congestion: Callable[[], Congestion] | None = None
+    mover: Callable[[], Mover] | None = None
+    power: Power | None = None
+    usd_per_gpu_hour: float = 0.0
+    solver_time_limit_s: float = 5.0
+    tick: Callable[[str, float], None] | None = None
 
 
 class _MostStranded:
@@ -76,11 +77,11 @@ class _MostStranded:
     def slowed(self, now_s: float, run: Running, slowdown: float) -> None:
         """Nothing to note."""
 
-    def settled(self, now_s: float, pool: HostPool, line: WaitingLine, blocked: str) -> None:
+    def settled(self, now_s: float, now: Instant) -> None:
         """Count slots when more is idle than ever while a job waits, or at the first instant."""
-        idle = int(pool.left.sum()) if len(line) else 0
+        idle = int(now.pool.left.sum()) if len(now.line) else 0
         if idle > self.idle_milli:
-            self.idle_milli, self.time_s, self.slots = idle, now_s, slots(pool)
+            self.idle_milli, self.time_s, self.slots = idle, now_s, slots(now.pool)
 
 
 def fitted(trace: Trace, fabric: Fabric) -> Trace:
@@ -95,9 +96,9 @@ def fitted(trace: Trace, fabric: Fabric) -> Trace:
     return Trace(jobs, told, trace.source)
 
 
-def _scheduler(fabric: Fabric, name: str) -> Scheduler:
+def _scheduler(fabric: Fabric, name: str, setting: Setting) -> Scheduler:
     if name.startswith(PREFIX):
-        return SolverScheduler(fabric, name.removeprefix(PREFIX))
+        return SolverScheduler(fabric, name.removeprefix(PREFIX), time_limit_s=setting.solver_time_limit_s)
     return get_scheduler(name)
 
 
@@ -106,52 +107,87 @@ def replay_policies(
     trace: Trace,
     policies: Sequence[str],
     rules: Rules,
+    setting: Setting | None = None,
     *,
-    state: ClusterState | None = None,
-    congestion: Callable[[], Congestion] | None = None,
-    usd_per_gpu_hour: float = 0.0,
-    tick: Callable[[str, float], None] | None = None,
-) -> list[Outcome]:
+    rules_told: dict[str, str] | None = None,
+) -> ReplayResult:
     """Replay a trace under each policy.
+
+    An interrupt (Ctrl-C) ends it: the policy that was being replayed is told up to then, those after it not at all.
 
     Parameters
     ----------
-    congestion
-        Makes a fresh `Congestion` for each policy; None: nobody is slowed down.
-    tick
-        Called with policy and time.
+    rules_told
+        The rules in words, as the result tells them.
 
     Raises
     ------
     InputError
         If a policy is not installed, or cannot place a job of the trace.
     """
-    chosen = [_scheduler(fabric, name) for name in policies]
-    outcomes = []
+    setting = setting or Setting()
+    chosen = [_scheduler(fabric, name, setting) for name in policies]
+    results: list[PolicyResult] = []
     for scheduler in chosen:
-        pool = pool_of(fabric, state)
-        metrics, worst = Metrics(pool), _MostStranded()
-        watch = Watch(metrics)
-        stretch = congestion() if congestion is not None else None
-        mix = Mix.of(ask for job in trace.jobs for ask in asks_of(job, pool.width))
-        name = scheduler.name
+        results.append(_one(fabric, trace, scheduler, rules, setting))
+        if not results[-1].finished:
+            break
+    savings = tuple(
+        Saving(a.policy, b.policy, (b.bill.stranded_frac - a.bill.stranded_frac) * a.bill.month_usd)
+        for i, a in enumerate(results)
+        for b in results[i + 1 :]
+    )
+    return ReplayResult(
+        fabric.name,
+        fabric.num_accelerators,
+        trace.source,
+        len(trace.jobs),
+        dict(trace.mended),
+        rules_told or {"order": rules.order, "backfill": rules.backfill},
+        setting.usd_per_gpu_hour,
+        tuple(results),
+        savings,
+    )
 
-        def on_tick(now_s: float, name: str = name) -> None:
-            if tick is not None:
-                tick(name, now_s)
 
-        replay(pool, trace.jobs, scheduler, rules, (metrics, watch, worst), mix=mix, stretch=stretch, tick=on_tick)
-        summary = metrics.summary()
-        outcomes.append(
-            Outcome(
-                name,
-                summary,
-                metrics,
-                bill(summary, metrics.by_tenant, metrics.capacity, usd_per_gpu_hour),
-                worst.slots,
-                worst.time_s,
-                stretch.num_scored if stretch is not None else 0,
-                watch.timeline(),
-            )
-        )
-    return outcomes
+def _one(fabric: Fabric, trace: Trace, scheduler: Scheduler, rules: Rules, setting: Setting) -> PolicyResult:
+    pool = pool_of(fabric, setting.state)
+    mix = Mix.of(ask for job in trace.jobs for ask in asks_of(job, pool.width))
+    metrics, worst = Metrics(pool, mix=mix, power=setting.power), _MostStranded()
+    stretch = setting.congestion() if setting.congestion is not None else None
+    mover = setting.mover() if setting.mover is not None else None
+
+    def on_tick(now_s: float) -> None:
+        if setting.tick is not None:
+            setting.tick(scheduler.name, now_s)
+
+    finished = True
+    try:
+        replay(
+            pool, trace.jobs, scheduler, rules, (metrics, worst),
+            mix=mix, stretch=stretch, mover=mover, tick=on_tick,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        finished = False
+    summary = metrics.summary()
+    by_tenant = {name: group.figures() for name, group in sorted(metrics.by_tenant.items())}
+    price = setting.usd_per_gpu_hour
+    advice: tuple[Advice, ...] = ()
+    return PolicyResult(
+        scheduler.name,
+        finished,
+        summary,
+        {name: group.figures() for name, group in sorted(metrics.by_size.items(), key=_size)},
+        by_tenant,
+        metrics.pools(),
+        bill(summary, by_tenant, metrics.stranded_s, metrics.capacity, metrics.span_s, price),
+        metrics.timeline(),
+        tuple(worst.slots),
+        worst.time_s,
+        advice,
+        stretch.num_scored if stretch is not None else 0,
+    )
+
+
+def _size(item: tuple[str, object]) -> int:
+    return int(item[0].split("-")[0].rstrip("+"))

@@ -1,136 +1,156 @@
-"""A replay over time in few numbers: what held in each of a few hundred equal spans, however long the trace is."""
+"""What a replay looked like over time: means over spans of equal length, few enough to draw and exact in their sums."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-from planner.replay.engine import Running
-from planner.replay.metrics import Metrics, size_class
-from planner.replay.pool import HostPool
-from planner.replay.queues import WaitingLine
+from planner.replay.fragmentation import Float64s
 from planner.replay.stranded import CAUSES
-from planner.traces.trace import TraceJob
 
-__all__ = ["Timeline", "Watch"]
+__all__ = ["MEANS", "SLOT_SIZES", "TimeBins", "Timeline"]
 
-Float64s = npt.NDArray[np.float64]
+SLOT_SIZES = (1, 8, 64, 512)
+"""Accelerators of the jobs for which slots are counted."""
 
-_MOST_SPANS = 512
-_FIRST_SPAN_S = 60.0
-_SERIES = ("allocated", "waiting", *CAUSES)
+MEANS = ("allocated", "working", "useful", "running_jobs", "waiting_jobs", "waiting_accelerators", "watts")
+_FIRST_WIDTH_S = 60.0
+_MOST_BINS = 512
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Timeline:
-    """Means over equal spans of time; arrays are ``(T,)`` and read-only.
+    """Span k lasts from ``edges_s[k]`` to ``edges_s[k + 1]``; everything else has an entry a span.
 
     Attributes
     ----------
-    start_s
-        When the replay began.
-    span_s
-        How long a span is.
-    covered_s
-        How much of each span the replay covers: all, but for the last.
-    capacity
-        Accelerators in all.
+    edges_s
+        One more than spans; from the first submission on, in the trace's time.
     allocated
-        Accelerators held by jobs.
+        Mean accelerators held, at work or not.
+    working
+        Of those, by work that has launched. `working` and all of `idle` add up to all accelerators.
+    useful
+        The same, less what waits on the network.
     idle
-        Cause, as in `planner.replay.stranded.CAUSES` → accelerators idle for it.
-    waiting
-        Jobs in line.
-    waits_s
-        Size class → wait of each job that ended, ``(n,)``.
+        Cause (`planner.replay.stranded.CAUSES`) → mean accelerators that do nothing for it.
+    running_jobs, waiting_jobs, waiting_accelerators
+        Means; replicas of serving pools count as jobs.
+    watts
+        Mean power of the hosts.
+    deployable
+        At the start of the span: accelerators at work, and of the free ones what jobs as in the trace could use.
+    slots
+        At the start of the span: jobs of 1, 8, 64 and 512 accelerators (as text) that could start.
     """
 
-    start_s: float
-    span_s: float
-    covered_s: Float64s
-    capacity: float
-    allocated: Float64s
-    idle: Mapping[str, Float64s]
-    waiting: Float64s
-    waits_s: Mapping[str, Float64s]
+    edges_s: tuple[float, ...]
+    allocated: tuple[float, ...]
+    working: tuple[float, ...]
+    useful: tuple[float, ...]
+    idle: dict[str, tuple[float, ...]]
+    running_jobs: tuple[float, ...]
+    waiting_jobs: tuple[float, ...]
+    waiting_accelerators: tuple[float, ...]
+    watts: tuple[float, ...]
+    deployable: tuple[float, ...]
+    slots: dict[str, tuple[float, ...]]
 
     @property
-    def middle_s(self) -> Float64s:
-        """Middle of each span since the start, ``(T,)``."""
-        return np.asarray((np.arange(len(self.covered_s)) + 0.5) * self.span_s, np.float64)
+    def middle_s(self) -> tuple[float, ...]:
+        """Middle of each span since the first."""
+        start = self.edges_s[0]
+        return tuple((a + b) / 2 - start for a, b in pairwise(self.edges_s))
 
 
-class Watch:
-    """An observer that draws the timeline from what `Metrics` sees; it stands behind it in the row of observers.
+class TimeBins:
+    """Adds up step functions in spans of equal length; the length doubles when spans get too many.
 
-    Spans start at a minute and double whenever more than 512 would be needed, so memory stays the same.
+    Parameters
+    ----------
+    num_values
+        Values that are added up.
+    num_samples
+        Values that are looked at once a span.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._sums = np.zeros((_MOST_SPANS, len(_SERIES) + 1))
-        self._span_s = _FIRST_SPAN_S
-        self._start_s: float | None = None
-        self._since_s = 0.0
-        self._held: Float64s | None = None
-        self._wait_s: dict[int, float] = {}
-        self._waits: dict[str, list[float]] = {}
+    def __init__(self, num_values: int, num_samples: int) -> None:
+        self.width_s = _FIRST_WIDTH_S
+        self.start_s: float | None = None
+        self.end_s = 0.0
+        self._sums = np.zeros((_MOST_BINS, num_values))
+        self._samples = np.full((_MOST_BINS, num_samples), np.nan)
 
-    def start(self, now_s: float, run: Running, waited_since_s: float) -> None:
-        """Add to the job's wait."""
-        self._wait_s[run.number] = self._wait_s.get(run.number, 0.0) + now_s - waited_since_s
+    def wants_sample(self, now_s: float) -> bool:
+        """Tell whether nothing was looked at so far in the span of a time."""
+        return bool(np.isnan(self._samples[self._span(now_s), 0]))
 
-    def end(self, now_s: float, run: Running, outcome: str) -> None:
-        """Note the wait of a job that is done."""
-        if outcome == "done":
-            self._waits.setdefault(size_class(run.job), []).append(self._wait_s.pop(run.number))
+    def put_sample(self, now_s: float, values: Sequence[float]) -> None:
+        """Keep what was seen at a time for its span."""
+        self._samples[self._span(now_s)] = values
 
-    def refused(self, now_s: float, job: TraceJob, why: str) -> None:
-        """Nothing to note."""
+    def add(self, start_s: float, end_s: float, values: Float64s) -> None:
+        """Add values that held for a while."""
+        last, first = self._span(end_s), self._span(start_s)
+        self.end_s = end_s
+        if first == last:
+            self._sums[first] += (end_s - start_s) * values
+            return
+        origin, width = self.start_s or 0.0, self.width_s
+        self._sums[first] += (origin + (first + 1) * width - start_s) * values
+        self._sums[first + 1 : last] += width * values
+        self._sums[last] += (end_s - origin - last * width) * values
 
-    def slowed(self, now_s: float, run: Running, slowdown: float) -> None:
-        """Nothing to note."""
+    def _span(self, now_s: float) -> int:
+        """Return the span of a time, of longer spans if there would be too many."""
+        if self.start_s is None:
+            self.start_s = self.end_s = now_s
+        while (now_s - self.start_s) / self.width_s >= _MOST_BINS:
+            self._double()
+        return int((now_s - self.start_s) / self.width_s)
 
-    def settled(self, now_s: float, pool: HostPool, line: WaitingLine, blocked: str) -> None:
-        """Close the moment before and open the next."""
-        if self._start_s is None:
-            self._start_s = self._since_s = now_s
-        if self._held is not None and now_s > self._since_s:
-            self._add(self._since_s - self._start_s, now_s - self._start_s, self._held)
-        moment = self._metrics.moment
-        if moment is not None:
-            idle = [moment.stranded[cause] for cause in CAUSES]
-            self._held = np.array([moment.allocated, moment.waiting_jobs, *idle, 1.0])
-        self._since_s = now_s
+    def _double(self) -> None:
+        half = _MOST_BINS // 2
+        self.width_s *= 2
+        sums, samples = self._sums, self._samples
+        merged = sums[0::2] + sums[1::2]
+        seen = np.where(np.isnan(samples[0::2]), samples[1::2], samples[0::2])
+        sums[:half], sums[half:] = merged, 0.0
+        samples[:half], samples[half:] = seen, np.nan
 
-    def _add(self, begin_s: float, end_s: float, held: Float64s) -> None:
-        """Add what held from one instant to another to the spans that it touches."""
-        while end_s > self._span_s * _MOST_SPANS:
-            pairs = self._sums.reshape(_MOST_SPANS // 2, 2, -1).sum(axis=1)
-            self._sums[: len(pairs)], self._sums[len(pairs) :] = pairs, 0.0
-            self._span_s *= 2
-        first, last = int(begin_s // self._span_s), min(int(end_s // self._span_s), _MOST_SPANS - 1)
-        edges = np.arange(first, last + 2) * self._span_s
-        overlap = np.minimum(edges[1:], end_s) - np.maximum(edges[:-1], begin_s)
-        self._sums[first : last + 1] += np.maximum(overlap, 0.0)[:, None] * held
+    @property
+    def lasted_s(self) -> float:
+        """From the first time to the last."""
+        return self.end_s - (self.start_s or 0.0)
+
+    def totals(self) -> Float64s:
+        """Return the integrals over all time, ``(num_values,)``."""
+        found: Float64s = self._sums.sum(axis=0)
+        return found
+
+    def spans(self) -> tuple[Float64s, Float64s, Float64s]:
+        """Return edges ``(T + 1,)``, means ``(T, num_values)`` and samples ``(T, num_samples)``, carried forward."""
+        start = self.start_s or 0.0
+        count = min(int(np.ceil((self.end_s - start) / self.width_s - 1e-9)), _MOST_BINS)
+        edges = np.append(start + self.width_s * np.arange(count), self.end_s)
+        samples = self._samples[:count].copy()
+        for k in range(1, count):
+            if np.isnan(samples[k, 0]):
+                samples[k] = samples[k - 1]
+        lasts = np.diff(edges)[:, None]
+        return edges, self._sums[:count] / np.where(lasts > 0, lasts, 1.0), samples
 
     def timeline(self) -> Timeline:
-        """Return what was seen."""
-        covered = self._sums[:, -1]
-        count = int(np.flatnonzero(covered > 0)[-1]) + 1 if covered.any() else 0
-        means = self._sums[:count, :-1] / np.maximum(covered[:count, None], 1e-12)
-        means.flags.writeable = False
-        column = dict(zip(_SERIES, means.T, strict=True))
-        return Timeline(
-            start_s=self._start_s or 0.0,
-            span_s=self._span_s,
-            covered_s=covered[:count].copy(),
-            capacity=self._metrics.capacity,
-            allocated=column["allocated"],
-            idle={cause: column[cause] for cause in CAUSES},
-            waiting=column["waiting"],
-            waits_s={name: np.array(waits) for name, waits in self._waits.items()},
-        )
+        """Return the timeline of `MEANS`, then causes, and of what is deployable and slots."""
+        edges, means, samples = self.spans()
+
+        def column(table: Float64s, k: int) -> tuple[float, ...]:
+            return tuple(np.round(table[:, k], 6).tolist())
+
+        by_name = {name: column(means, k) for k, name in enumerate(MEANS)}
+        idle = {cause: column(means, len(MEANS) + k) for k, cause in enumerate(CAUSES)}
+        slots = {str(size): column(samples, 1 + k) for k, size in enumerate(SLOT_SIZES)}
+        return Timeline(tuple(edges.tolist()), idle=idle, deployable=column(samples, 0), slots=slots, **by_name)

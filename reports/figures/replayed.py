@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from planner.replay.bill import Bill
 from planner.replay.stranded import CAUSES
-from planner.replay.timeline import Float64s
 from reports.figures.text import label
 from reports.figures.timeline import CAUSE_STYLE, CAUSE_WORDS, USED_STYLE
 from reports.palette import HATCH_OVERLAY, HATCHES, JOBS
@@ -30,24 +27,19 @@ def time_unit(longest_s: float) -> tuple[float, str]:
     return next(((size, name) for size, name in _UNITS if longest_s >= 2 * size), _UNITS[-1])
 
 
-def waits_figure(
-    waits: Sequence[tuple[str, Mapping[str, Float64s]]], sizes: Sequence[str], quantile: float
-) -> go.Figure:
-    """Return a quantile of the wait by size class, a bar a policy.
+def waits_figure(waits: Sequence[tuple[str, Mapping[str, float]]], sizes: Sequence[str]) -> go.Figure:
+    """Return waits by size class, a bar a policy.
 
     Parameters
     ----------
     waits
-        Policy, and size class → wait of each job.
+        Policy, and size class → wait in seconds.
     sizes
         Classes in order.
     """
     import plotly.graph_objects as go
 
-    values = {
-        policy: [float(np.quantile(by_size[s], quantile)) if len(by_size.get(s, ())) else 0.0 for s in sizes]
-        for policy, by_size in waits
-    }
+    values = {policy: [by_size.get(s, 0.0) for s in sizes] for policy, by_size in waits}
     unit_s, unit = time_unit(max((max(v, default=0.0) for v in values.values()), default=0.0))
     figure = go.Figure()
     for number, (policy, seconds) in enumerate(values.items()):

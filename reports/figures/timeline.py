@@ -19,6 +19,12 @@ __all__ = ["CAUSE_STYLE", "CAUSE_WORDS", "USED_STYLE", "queue_figure", "timeline
 USED_STYLE = (JOBS[0], "")
 CAUSE_STYLE: Mapping[str, tuple[str, str]] = {
     "no-demand": (FREE, ""),
+    "launching": (JOBS[2], "/"),
+    "gang-held": (JOBS[2], "\\"),
+    "spare-replica": (JOBS[2], "."),
+    "reserved": (JOBS[7], "x"),
+    "isolation": (JOBS[7], "|"),
+    "spread": (JOBS[1], "+"),
     "down": (UNAVAILABLE, "x"),
     "fragmented": (JOBS[5], "/"),
     "gang": (JOBS[1], "\\"),
@@ -32,6 +38,12 @@ CAUSE_STYLE: Mapping[str, tuple[str, str]] = {
 CAUSE_WORDS: Mapping[str, str] = {
     "no-demand": "free: nobody waits",
     "down": "down",
+    "launching": "held by jobs that have not launched",
+    "gang-held": "held by gangs that are not complete",
+    "spare-replica": "held by replicas without requests",
+    "reserved": "kept for a reservation",
+    "isolation": "kept from other tenants",
+    "spread": "too far apart",
     "wrong-kind": "of a kind not asked for",
     "memory": "short of memory",
     "processor": "short of processors",
@@ -49,12 +61,12 @@ def timeline_figure(timeline: Timeline) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    x = timeline.middle_s / _DAY_S
-    series = [("used", timeline.allocated, *USED_STYLE)]
+    x = np.array(timeline.middle_s) / _DAY_S
+    series = [("used", timeline.working, *USED_STYLE)]
     shown = [cause for cause in CAUSE_STYLE if cause != "no-demand"] + ["no-demand"]
     for cause in shown:
         amount = timeline.idle.get(cause)
-        if amount is not None and float(amount.max(initial=0.0)) > 0:
+        if amount is not None and max(amount, default=0.0) > 0:
             series.append((CAUSE_WORDS[cause], amount, *CAUSE_STYLE[cause]))
     for name, amount, color, hatch in series:
         pattern = {"shape": hatch, **HATCH_OVERLAY} if hatch else {"shape": ""}
@@ -69,8 +81,9 @@ def timeline_figure(timeline: Timeline) -> go.Figure:
             name=name,
             hovertemplate="%{y:,.0f}<extra>" + name + "</extra>",
         )
+    capacity = max((sum(parts) for parts in zip(timeline.working, *timeline.idle.values(), strict=True)), default=1.0)
     figure.update_xaxes(title="days since the start", nticks=12)
-    figure.update_yaxes(title="accelerators", range=[0, timeline.capacity])
+    figure.update_yaxes(title="accelerators", range=[0, capacity])
     figure.update_layout(
         height=430,
         hovermode="x unified",
@@ -87,8 +100,8 @@ def queue_figure(timelines: Sequence[tuple[str, Timeline]]) -> go.Figure:
     for number, (policy, timeline) in enumerate(timelines):
         name = label(policy, 30)
         figure.add_scatter(
-            x=timeline.middle_s / _DAY_S,
-            y=np.round(timeline.waiting, 2),
+            x=np.array(timeline.middle_s) / _DAY_S,
+            y=np.round(timeline.waiting_jobs, 2),
             mode="lines",
             name=name,
             line={**series_style(number)["line"], "width": 2},

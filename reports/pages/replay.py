@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from planner.replay.metrics import SIZE_CLASSES
+from planner.replay.result import PolicyResult
 from planner.replay.stranded import CAUSES
-from planner.replay.study import Outcome
 from planner.report import ReplayStudy
 from reports.figures.replayed import bill_figure, idle_figure, time_unit, waits_figure
 from reports.figures.timeline import CAUSE_WORDS, queue_figure, timeline_figure
@@ -58,12 +58,12 @@ class ReplayPage:
         )
 
 
-def _stranded_frac(outcome: Outcome) -> float:
+def _stranded_frac(outcome: PolicyResult) -> float:
     """Return the share of accelerator time that stood idle although somebody waited."""
-    return sum(frac for cause, frac in outcome.summary.stranded_frac.items() if cause not in _NOT_STRANDED)
+    return sum(frac for cause, frac in outcome.summary.idle_frac.items() if cause not in _NOT_STRANDED)
 
 
-def _month_usd(outcome: Outcome) -> float:
+def _month_usd(outcome: PolicyResult) -> float:
     """Return what is stranded, or down, a month."""
     bill = outcome.bill
     return sum(bill.stranded_usd.values()) / (bill.total_usd or 1.0) * bill.month_usd
@@ -77,7 +77,7 @@ def _duration(seconds: float) -> str:
 def _in_words(study: ReplayStudy) -> list[str]:
     answer = study.outcomes[0]
     told, fabric = answer.summary, study.fabric
-    causes = {c: f for c, f in told.stranded_frac.items() if c not in _NOT_STRANDED and f > 0}
+    causes = {c: f for c, f in told.idle_frac.items() if c not in _NOT_STRANDED and f > 0}
     first = (
         f"Under {answer.policy}, {told.allocated_frac:.1%} of {fabric.num_accelerators:,} accelerators are held by "
         f"jobs over {told.makespan_s / _DAY_S:,.1f} days, {told.goodput_frac:.1%} do work that is kept"
@@ -107,12 +107,12 @@ def _in_words(study: ReplayStudy) -> list[str]:
     return [first, second + (f" Beside it: {'; '.join(others)}." if others else "")]
 
 
-def _tiles(answer: Outcome) -> list[Tile]:
+def _tiles(answer: PolicyResult) -> list[Tile]:
     told = answer.summary
     stranded = f"{_stranded_frac(answer):.1%}"
     lost = f"{sum(answer.bill.stranded_usd.values()):,.0f} US$ with what was down"
     return [
-        Tile("Held by jobs", f"{told.allocated_frac:.1%}", f"of {answer.metrics.capacity:,.0f} accelerators' time"),
+        Tile("Held by jobs", f"{told.allocated_frac:.1%}", "of all accelerators' time"),
         Tile("Work that is kept", f"{told.goodput_frac:.1%}", "goodput"),
         Tile("Stranded", stranded, lost if answer.bill.total_usd else "idle while somebody waits"),
         Tile("Mean wait", _duration(told.mean_wait_s), f"nine of ten: {_duration(told.p90_wait_s)}"),
@@ -152,22 +152,23 @@ def _policies(study: ReplayStudy) -> Block:
     return Block("decision", "Policies side by side", lead, table=table, short="Policies")
 
 
-def _timeline(study: ReplayStudy, answer: Outcome) -> Block:
+def _timeline(study: ReplayStudy, answer: PolicyResult) -> Block:
     line = answer.timeline
-    causes = [cause for cause in CAUSES if float(line.idle[cause].max(initial=0.0)) > 0]
-    days = np.floor(line.middle_s / _DAY_S).astype(int)
+    causes = [cause for cause in CAUSES if max(line.idle[cause], default=0.0) > 0]
+    lasts_s = np.diff(line.edges_s)
+    days = np.floor(np.array(line.middle_s) / _DAY_S).astype(int)
     rows: list[list[object]] = []
     step = max(1, -(-int(days.max(initial=0) + 1) // 60))
     for first in range(0, int(days.max(initial=0)) + 1, step):
         own = (days >= first) & (days < first + step)
-        weight = line.covered_s[own]
+        weight = lasts_s[own]
         if not weight.sum():
             continue
         day = str(first) if step == 1 else f"{first} to {first + step - 1}"
-        series = [line.allocated, *(line.idle[c] for c in causes), line.waiting]
-        rows.append([day, *(float(np.average(values[own], weights=weight)) for values in series)])
+        series = [line.working, *(line.idle[c] for c in causes), line.waiting_jobs]
+        rows.append([day, *(float(np.average(np.array(values)[own], weights=weight)) for values in series)])
     columns = ["day", "used", *("free" if c == "no-demand" else c for c in causes), "jobs in line"]
-    span = _duration(line.span_s)
+    span = _duration(float(lasts_s.max(initial=0.0)))
     return Block(
         "timeline",
         "The cluster over time",
@@ -182,12 +183,12 @@ def _timeline(study: ReplayStudy, answer: Outcome) -> Block:
 
 
 def _idle(study: ReplayStudy) -> Block:
-    causes = [c for c in CAUSES if any(o.summary.stranded_frac[c] > 0 for o in study.outcomes)]
+    causes = [c for c in CAUSES if any(o.summary.idle_frac[c] > 0 for o in study.outcomes)]
     rows = [
-        [f"{cause}: {CAUSES[cause]}", *(f"{o.summary.stranded_frac[cause]:.2%}" for o in study.outcomes)]
+        [f"{cause}: {CAUSES[cause]}", *(f"{o.summary.idle_frac[cause]:.2%}" for o in study.outcomes)]
         for cause in causes
     ]
-    shares = [(o.policy, o.summary.allocated_frac, o.summary.stranded_frac) for o in study.outcomes]
+    shares = [(o.policy, o.summary.working_frac, o.summary.idle_frac) for o in study.outcomes]
     return Block(
         "idle",
         "Where the capacity goes",
@@ -205,9 +206,9 @@ def _queue(study: ReplayStudy) -> Block:
     rows = [
         [
             policy,
-            float(np.average(t.waiting, weights=t.covered_s)) if t.covered_s.sum() else 0.0,
-            float(t.waiting.max(initial=0.0)),
-            float(t.middle_s[int(np.argmax(t.waiting))] / _DAY_S) if len(t.waiting) else 0.0,
+            float(np.average(t.waiting_jobs, weights=np.diff(t.edges_s))) if t.waiting_jobs else 0.0,
+            max(t.waiting_jobs, default=0.0),
+            t.middle_s[int(np.argmax(t.waiting_jobs))] / _DAY_S if t.waiting_jobs else 0.0,
         ]
         for policy, t in lines
     ]
@@ -224,22 +225,17 @@ def _queue(study: ReplayStudy) -> Block:
 
 
 def _waits(study: ReplayStudy) -> Block:
-    waits = [(o.policy, o.timeline.waits_s) for o in study.outcomes]
-    sizes = [size for size in _SIZES if any(len(by_size.get(size, ())) for _, by_size in waits)]
+    sizes = [size for size in _SIZES if any(size in o.by_size for o in study.outcomes)]
     rows: list[list[object]] = []
-    for policy, by_size in waits:
-        for size in sizes:
-            own = by_size.get(size, np.zeros(0))
-            if len(own):
-                told = [_duration(float(v)) for v in (own.mean(), *np.quantile(own, (0.5, 0.9, 0.99)), own.max())]
-                rows.append([policy, size, len(own), *told])
+    for o in study.outcomes:
+        for size, own in o.by_size.items():
+            waits_s = (own.mean_wait_s, own.p50_wait_s, own.p90_wait_s, own.p99_wait_s, own.max_wait_s)
+            rows.append([o.policy, size, own.jobs, *(_duration(wait_s) for wait_s in waits_s)])
+    half = [(o.policy, {size: own.p50_wait_s for size, own in o.by_size.items()}) for o in study.outcomes]
+    most = [(o.policy, {size: own.p90_wait_s for size, own in o.by_size.items()}) for o in study.outcomes]
     panels = [
-        Panel(
-            title,
-            waits_figure(waits, sizes, at),
-            f"Bars: {title.lower()} by the job's accelerators, a bar a policy.",
-        )
-        for title, at in (("Half wait no longer than", 0.5), ("Nine of ten wait no longer than", 0.9))
+        Panel(title, waits_figure(waits, sizes), f"Bars: {title.lower()} by the job's accelerators, a bar a policy.")
+        for title, waits in (("Half wait no longer than", half), ("Nine of ten wait no longer than", most))
     ]
     return Block(
         "waits",
@@ -252,15 +248,15 @@ def _waits(study: ReplayStudy) -> Block:
     )
 
 
-def _slots(answer: Outcome) -> Block:
-    rows = [[slot.size, slot.free, slot.blocked_by] for slot in answer.stranded_slots]
-    hour = answer.stranded_s / 3600
+def _slots(answer: PolicyResult) -> Block:
+    rows = [[slot.size, slot.free, slot.blocked_by] for slot in answer.slots_when_most_stranded]
+    hour = answer.most_stranded_at_s / 3600
     lead = f"How many jobs of each size could start in hour {hour:,.1f}, when most stood idle while jobs waited."
     table = Table(["accelerators", "slots free", "what blocks the next"], rows, f"Under {answer.policy}")
     return Block("slots", "Slots at the worst moment", lead, table=table, short="Slots")
 
 
-def _bill(answer: Outcome) -> Block:
+def _bill(answer: PolicyResult) -> Block:
     bill = answer.bill
     rows: list[list[object]] = [
         [line.tenant or "–", round(line.allocated_usd), round(line.used_usd)] for line in bill.lines[:_MOST_TENANTS]

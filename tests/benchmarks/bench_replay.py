@@ -6,9 +6,10 @@ import time
 
 import numpy as np
 
-from planner.replay.engine import Rules, replay
+from planner.replay.engine import replay
 from planner.replay.metrics import Metrics
 from planner.replay.pool import HostPool
+from planner.replay.rules import Rules
 from planner.replay.scheduler import get_scheduler
 from planner.traces.trace import TraceJob
 from tests.benchmarks.table import Table

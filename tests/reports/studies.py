@@ -9,8 +9,8 @@ from planner.congestion.collisions import collisions
 from planner.evaluate import flows_of
 from planner.job import Job
 from planner.problem import Problem
-from planner.replay.engine import Outage, Rules
-from planner.replay.study import replay_policies
+from planner.replay.rules import Outage, Rules
+from planner.replay.study import Setting, replay_policies
 from planner.report import FabricStudy, Judged, PlacementStudy, Provenance, ReplayStudy, ScoreStudy, WeighStudy
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
@@ -78,9 +78,10 @@ def replay_study() -> ReplayStudy:
     )
     rules = Rules("fifo", "easy", outages=(Outage(0, 3600.0, 40_000.0),))
     trace = Trace(jobs, {HOSTILE[1]: 3}, HOSTILE[2])
-    outcomes = replay_policies(fabric, trace, ["best-fit", "first-fit"], rules, usd_per_gpu_hour=2.0)
+    setting = Setting(usd_per_gpu_hour=2.0)
+    outcomes = replay_policies(fabric, trace, ["best-fit", "first-fit"], rules, setting).policies
     told = {"order": "fifo", "backfill": "easy", "congestion": "not scored", "seed": "1"}
-    return ReplayStudy(HOSTILE[6], fabric, trace.source, len(jobs), trace.mended, tuple(outcomes), told, MADE)
+    return ReplayStudy(HOSTILE[6], fabric, trace.source, len(jobs), trace.mended, outcomes, told, MADE)
 
 
 @cache

@@ -19,12 +19,12 @@ def test_times_are_told_in_a_unit_that_fits(longest_s: float, unit: str) -> None
     assert time_unit(longest_s)[1] == unit
 
 
-def test_waits_are_quantiles_by_size() -> None:
-    figure = waits_figure([("p", {"1": np.array([0.0, 60.0, 600.0])})], ["1", "2-8"], 0.5)
+def test_waits_are_told_by_size() -> None:
+    figure = waits_figure([("p", {"1": 60.0})], ["1", "2-8"])
     (bar,) = figure.data
     assert list(bar.y) == [60.0, 0.0]  # in seconds: a minute is less than two
     assert figure.layout.yaxis.type is None
-    wide = waits_figure([("p", {"1": np.array([1.0]), "2-8": np.array([1000.0])})], ["1", "2-8"], 0.5)
+    wide = waits_figure([("p", {"1": 1.0, "2-8": 1000.0})], ["1", "2-8"])
     assert wide.layout.yaxis.type == "log"
 
 
@@ -36,7 +36,7 @@ def test_shares_of_idle_capacity_add_up() -> None:
 
 
 def test_a_long_bill_is_cut_and_nothing_lost() -> None:
-    lines = tuple(Line(f"t{i}", 10.0, 4.0) for i in range(20))
+    lines = tuple(Line(f"t{i}", 10.0, 4.0, 1.0) for i in range(20))
     used, held = bill_figure(Bill(lines, {}, 0.0, 200.0, 200.0)).data
     assert sum(used.x) == 80.0
     assert sum(held.x) == 120.0
@@ -47,7 +47,7 @@ def test_the_timeline_stacks_to_the_capacity() -> None:
     line = replay_study().outcomes[0].timeline
     figure = timeline_figure(line)
     total = sum(np.array(trace.y) for trace in figure.data)
-    assert total == pytest.approx(np.full(len(line.allocated), 248.0), abs=0.05)
+    assert total == pytest.approx(np.full(len(line.working), 248.0), abs=0.05)
     names = [trace.name for trace in figure.data]
     assert names[0] == "used"
     assert names[-1] == "free: nobody waits"

@@ -180,7 +180,7 @@ class FragmentationGradient(ScoredScheduler):
             -1,
         )
         if seen_at < pool.changes:
-            stale = np.flatnonzero((pool.changed_at > seen_at) & pool.fits(ask))
+            stale = np.flatnonzero((pool.changed_at > seen_at) & pool.has_room(ask))
             if stale.size:
                 self._refresh(pool)
                 after, gpu[stale] = self._fragmentation.after(pool, stale, ask)

@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from planner.replay.engine import Rules, replay
+from planner.replay.engine import replay
 from planner.replay.metrics import Metrics, Summary
 from planner.replay.pool import HostPool
+from planner.replay.rules import Rules
 from planner.replay.scheduler import get_scheduler
 from planner.traces.generator import draw_trace, fit_of, marginals_from
 from planner.traces.trace import TraceJob

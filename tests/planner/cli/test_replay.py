@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
+from planner.replay.result import ReplayResult
 from tests.fixtures.command_line import CommandLine
 from tests.planner.files_for_cli import FABRIC
 
@@ -28,16 +30,27 @@ def test_figures_bill_and_causes(run: CommandLine) -> None:
     told = run(
         "replay", "f.yaml", "--trace", "t.csv", "--policy", "best-fit", "--usd-per-gpu-hour", "3", "--json"
     ).json()
-    (found,) = told["policies"]
+    (policy,) = told["policies"]
+    found, bill = policy["summary"], policy["bill"]
     assert told["jobs"] == 4
     assert found["jobs"] == 3
     assert found["refused"] == {"larger than the cluster": 1}
     assert found["makespan_s"] == 110
     assert found["mean_wait_s"] == pytest.approx(90 / 3)
     assert found["allocated_frac"] == pytest.approx(810 / 880)
-    bill = {line["tenant"]: line["allocated_usd"] for line in found["bill"]["lines"]}
-    assert bill == pytest.approx({"red": 3 * 410 / 3600, "blue": 3 * 400 / 3600})
+    lines = {line["tenant"]: line["allocated_usd"] for line in bill["lines"]}
+    assert lines == pytest.approx({"red": 3 * 410 / 3600, "blue": 3 * 400 / 3600})
     assert "jobs that name a model: the fabric has none of these, taken as any" in told["mended"]
+
+
+def test_the_json_follows_its_schema(run: CommandLine) -> None:
+    told = run("replay", "f.yaml", "--trace", "t.csv", "--json").json()
+    assert TypeAdapter(ReplayResult).validate_python(told).policies[0].policy == "best-fit"
+    assert told.keys() == run("schema", "replay").json()["properties"].keys()
+    timeline = told["policies"][0]["timeline"]
+    assert timeline["edges_s"] == [0, 60, 110]
+    assert timeline["working"] == [8, pytest.approx((40 * 8 + 10 * 1) / 50)]
+    assert len(told["savings"]) == 3
 
 
 def test_people_see_policies_side_by_side(run: CommandLine) -> None:
@@ -79,6 +92,6 @@ def test_a_solver_is_a_policy(run: CommandLine) -> None:
     policies = ("--policy", "solver:best-fit", "--policy", "best-fit", "--backfill", "none")
     ours, theirs = run("replay", "f.yaml", "--trace", "w.csv", *policies, "--json").json()["policies"]
     assert ours["policy"] == "solver:best-fit"
-    assert ours["jobs"] == theirs["jobs"] == 5
-    assert ours["makespan_s"] == theirs["makespan_s"]
+    assert ours["summary"]["jobs"] == theirs["summary"]["jobs"] == 5
+    assert ours["summary"]["makespan_s"] == theirs["summary"]["makespan_s"]
     assert "no such solver" in run("replay", "f.yaml", "--trace", "w.csv", "--policy", "solver:no").refuses()

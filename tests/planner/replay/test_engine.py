@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.replay.engine import Outage, Rules, Running, asks_of, replay
+from planner.replay.engine import replay
 from planner.replay.events import EventQueue, Happens
 from planner.replay.metrics import Metrics
 from planner.replay.pool import Ask, HostPool
-from planner.replay.queues import WaitingLine
+from planner.replay.rules import Outage, Reservation, Rules
+from planner.replay.running import Instant, Running, asks_of
 from planner.replay.scheduler import get_scheduler
 from planner.replay.stranded import slots, stranded
 from planner.traces.trace import TraceJob
@@ -34,8 +35,8 @@ class Diary:
         self.ends[run.job.id] = now_s
         self.outcomes.append(f"{run.job.id} {outcome}")
 
-    def settled(self, now_s: float, pool: HostPool, line: WaitingLine, blocked: str) -> None:
-        assert (pool.gpu_left >= 0).all()
+    def settled(self, now_s: float, now: Instant) -> None:
+        assert (now.pool.gpu_left >= 0).all()
 
     def refused(self, now_s: float, job: TraceJob, why: str) -> None:
         self.refused_jobs[job.id] = why
@@ -183,7 +184,7 @@ def test_figures_by_hand() -> None:
     assert found.mean_wait_s == 5
     assert found.makespan_s == 20
     assert found.allocated_frac == found.useful_frac == found.goodput_frac == 60 / 80
-    assert found.stranded_frac["no-demand"] == 20 / 80
+    assert found.idle_frac["no-demand"] == 20 / 80
 
 
 @settings(max_examples=60, deadline=None)
@@ -211,3 +212,71 @@ def test_every_job_runs_once_and_time_adds_up(
     assert pool.left.sum() == pool.capacity_milli
     found = metrics.summary()
     assert found.allocated_frac == pytest.approx(found.useful_frac)
+
+
+class Books:
+    """Adds up what launched jobs hold, apart from what the replay counts, and sets both side by side."""
+
+    def __init__(self, pool: HostPool) -> None:
+        self.capacity = pool.capacity_milli / 1000
+        self.metrics = Metrics(pool, keep_moments=True)
+        self.held: dict[int, Running] = {}
+        self.num_moments = 0
+
+    def start(self, now_s: float, run: Running, waited_since_s: float) -> None:
+        self.metrics.start(now_s, run, waited_since_s)
+        self.held[run.number] = run
+
+    def end(self, now_s: float, run: Running, outcome: str) -> None:
+        self.metrics.end(now_s, run, outcome)
+        del self.held[run.number]
+
+    def settled(self, now_s: float, now: Instant) -> None:
+        self.metrics.settled(now_s, now)
+        moment = self.metrics.moments[-1]
+        works = sum(run.job.accelerators for run in self.held.values() if run.work_s <= now_s)
+        assert moment.working == pytest.approx(works, abs=1e-9)
+        assert works + sum(moment.idle.values()) == pytest.approx(self.capacity, abs=1e-9)
+        assert min(moment.idle.values()) >= 0
+        self.num_moments += 1
+
+    def refused(self, now_s: float, job: TraceJob, why: str) -> None: ...
+
+    def slowed(self, now_s: float, run: Running, slowdown: float) -> None: ...
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 50), st.integers(0, 20), st.integers(1, 8), st.sampled_from(["x", "y"])),
+        min_size=1,
+        max_size=25,
+    ),
+    rules=st.builds(
+        Rules,
+        backfill=st.sampled_from(["none", "any", "easy", "conservative"]),
+        isolation=st.sampled_from(["none", "host", "leaf"]),
+        spread=st.sampled_from(["any", "leaf", "pod"]),
+        launch_s=st.sampled_from([0.0, 3.0]),
+        never_launch_frac=st.sampled_from([0.0, 0.3]),
+        launch_timeout_s=st.just(7.0),
+        gang_hold_s=st.sampled_from([0.0, 5.0]),
+        quotas=st.sampled_from([{}, {"x": 5}]),
+        can_preempt=st.booleans(),
+        outages=st.sampled_from([(), (Outage(1, 4, 20), Outage(2, 5, 9, True))]),
+        reservations=st.sampled_from([(), (Reservation("y", (0, 3), 6.0, 30.0),)]),
+    ),
+)
+def test_work_and_idle_by_cause_add_up_at_every_moment(rows: list[tuple[int, int, int, str]], rules: Rules) -> None:
+    jobs = [job(f"j{i}", *row[:3], tenant=row[3], priority=row[2] % 3) for i, row in enumerate(sorted(rows))]
+    pool = HostPool([2, 2, 2, 2], leaf=[0, 0, 1, 1])
+    books = Books(pool)
+    replay(pool, jobs, get_scheduler("best-fit"), rules, (books,))
+    assert books.num_moments > 0
+    assert pool.left.sum() == pool.capacity_milli
+    found, line = books.metrics.summary(), books.metrics.timeline()
+    assert found.jobs + sum(found.refused.values()) == 0 or len(line.edges_s) == len(line.working) + 1
+    if found.makespan_s:
+        assert found.working_frac + sum(found.idle_frac.values()) == pytest.approx(1)
+    for k, working in enumerate(line.working):
+        assert working + sum(cause[k] for cause in line.idle.values()) == pytest.approx(8, abs=1e-4)

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from planner.replay.engine import Rules, Running, replay
+from planner.replay.engine import replay
 from planner.replay.metrics import Metrics
 from planner.replay.on_fabric import pool_of, ranks_of
 from planner.replay.pool import Ask, Grant
+from planner.replay.rules import Rules
+from planner.replay.running import Running
 from planner.replay.scheduler import get_scheduler
 from planner.replay.stretch import Congestion
 from planner.state import Availability, ClusterState
