@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from planner.collectives.measured.calibrate import ComparedRow
     from planner.congestion.collisions import CollisionReport
     from planner.replay.result import PolicyResult
+    from planner.slurm.journal import Decision
 
 __all__ = [
     "FabricStudy",
     "Judged",
+    "ObserveStudy",
     "PlacementStudy",
     "Provenance",
     "ReplayStudy",
@@ -169,7 +171,29 @@ class ScoreStudy:
     efficiency: str = ""
 
 
-Study = ScoreStudy | FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
+@dataclass(frozen=True, eq=False)
+class ObserveStudy:
+    """What planning would have saved on a running Slurm, from its journal.
+
+    Attributes
+    ----------
+    days
+        How far back.
+    figures
+        Sums, by name, as `planner.slurm.savings.summary` makes them.
+    decisions
+        What would have been decided, a job each, oldest first.
+    """
+
+    kind = "observe"
+    title: str
+    days: float
+    figures: Mapping[str, Any]
+    decisions: Sequence[Decision]
+    provenance: Provenance
+
+
+Study = ObserveStudy | ScoreStudy | FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
 
 
 class Report(Protocol):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from planner.cli.output import print_json, print_lines, print_table
+from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
 
 if TYPE_CHECKING:
+    from planner.report import ObserveStudy
     from planner.slurm.commands import SlurmTools
     from planner.slurm.settings import SlurmSettings
 
@@ -234,15 +236,27 @@ def release(
 def report(
     config: ConfigOption = None,
     days: Annotated[float, typer.Option("--days", min=0.01, help="How far back.")] = 1.0,
+    html: ReportOption = None,
+    pdf: PdfOption = None,
+    markdown: MarkdownOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what would have been saved (observe), and what was planned and ran."""
     from planner.slurm.journal import Journal
-    from planner.slurm.savings import summary
+    from planner.slurm.savings import observed, summary
 
     settings, _ = _site(config)
     with Journal(settings.journal_path, read_only=True) as journal:
         found = summary(journal, days=days)
+        would = observed(journal, days=days) if html or pdf or markdown else []
+
+    def study() -> ObserveStudy:
+        from planner.report import ObserveStudy, Provenance
+
+        made = Provenance.of([settings.journal_path])
+        return ObserveStudy("What planning would have saved", days, found, would, made)
+
+    write_reports(study, html, pdf, markdown)
     if as_json:
         print_json({"schema": "scaleplan/slurm-report/1", "days": days, **found})
     else:

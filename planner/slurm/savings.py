@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from planner.slurm.journal import Journal
+from planner.slurm.journal import Decision, Journal
 
-__all__ = ["summary"]
+__all__ = ["observed", "summary"]
 
 _MAX_DECISIONS = 1_000_000
 
@@ -35,3 +35,9 @@ def summary(journal: Journal, *, days: float = 1.0) -> dict[str, Any]:
         "planned again": sum(decision.action == "repair" for decision in decisions),
         "handed to Slurm": sum(decision.action == "released" for decision in decisions),
     }
+
+
+def observed(journal: Journal, *, days: float = 1.0) -> list[Decision]:
+    """Return what would have been decided in the last days for the jobs that Slurm started, oldest first."""
+    since_s = time.time() - days * 86400
+    return [one for one in journal.decisions(since_s=since_s, limit=_MAX_DECISIONS) if one.action == "would"]

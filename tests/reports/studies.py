@@ -11,7 +11,17 @@ from planner.job import Job
 from planner.problem import Problem
 from planner.replay.rules import Outage, Rules
 from planner.replay.study import Setting, replay_policies
-from planner.report import FabricStudy, Judged, PlacementStudy, Provenance, ReplayStudy, ScoreStudy, WeighStudy
+from planner.report import (
+    FabricStudy,
+    Judged,
+    ObserveStudy,
+    PlacementStudy,
+    Provenance,
+    ReplayStudy,
+    ScoreStudy,
+    WeighStudy,
+)
+from planner.slurm.journal import Decision
 from planner.solver import get_solver
 from planner.state import Availability, ClusterState
 from planner.traces.trace import Trace, TraceJob
@@ -96,3 +106,20 @@ def score_study() -> ScoreStudy:
     judged = Judged("this placement", result.placement, result.score)
     draws = collisions(found.problem.live_fabric, flows_of(found.problem, result.placement), num_samples=10)
     return ScoreStudy(HOSTILE[8], found.problem, judged, MADE, 1, draws, rows, "uncalibrated")
+
+
+def observe_study() -> ObserveStudy:
+    """Return three observed jobs: one that planning would have put on one leaf, not three; two as good already."""
+    decisions = [
+        Decision(
+            1e9 + 600 * i,
+            name,
+            0,
+            "would",
+            tuple(f"n{k}" for k in range(nodes)),
+            "why",
+            {"leaves": 1, "leaves_slurm": leaves, "uplinks": 0, "uplinks_slurm": 2 * (leaves - 1)},
+        )
+        for i, (name, nodes, leaves) in enumerate([("7", 4, 3), (HOSTILE[0], 2, 1), ("9_1", 300, 1)])
+    ]
+    return ObserveStudy(HOSTILE[5], 7.0, {"jobs observed": 3, HOSTILE[2]: 1}, decisions, MADE)
