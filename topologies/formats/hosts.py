@@ -25,7 +25,7 @@ from topologies.parts import Part
 from topologies.parts_catalog import find_part, load_parts
 from topologies.units import from_gb_per_s, from_us, to_gb_per_s
 
-__all__ = ["HostRow", "accelerator_part", "add_rows"]
+__all__ = ["HostRow", "accelerator_part", "add_rows", "part_named"]
 
 ASSUMED_SCALE_UP_GB_PER_S = 450.0
 """Scale-up rate of an accelerator that nothing tells, one direction, 10⁹ B/s: NVLink 4 of H100 and H200.
@@ -73,6 +73,18 @@ def accelerator_part(options: ReadOptions) -> Part | None:
     part_id = options.accelerator or (options.inside.part if options.inside else "")
     parts = load_parts() if options.parts is None else options.parts
     return find_part(parts, part_id, "accelerator") if part_id else None
+
+
+def part_named(types: set[str], options: ReadOptions) -> str | None:
+    """Return the one part that a type of accelerator names, such as ``h100-sxm``; None if none or several fit."""
+    if len(types) != 1:
+        return None
+    word = next(iter(types)).lower().replace("_", "-")
+    parts = load_parts() if options.parts is None else options.parts
+    fit = [
+        p.id for p in parts.values() if p.part_class == "accelerator" and (p.id == word or p.id.startswith(f"{word}-"))
+    ]
+    return fit[0] if len(fit) == 1 else None
 
 
 def add_rows(

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from topologies.formats.hosts import part_named
 from topologies.formats.registry import BaseFormat, Imported, ReadOptions
 from topologies.formats.slurm_files import TopologyPlan
 from topologies.formats.slurm_tree import fabric_of_plan
 from topologies.formats.source import Source
 from topologies.hostlist import is_host_name
-from topologies.parts_catalog import load_parts
 
 __all__ = ["SlurmNodesFormat"]
 
@@ -74,17 +74,5 @@ class SlurmNodesFormat(BaseFormat):
                 kinds = {m["type"] for m in found if m["type"]}
                 if len(kinds) == 1:
                     types[name] = kinds.pop()
-        part = options.accelerator or _part(set(types.values()), options)
+        part = options.accelerator or part_named(set(types.values()), options)
         return replace(options, gpus_of=gpus, gpu_type_of=types, accelerator=part)
-
-
-def _part(types: set[str], options: ReadOptions) -> str | None:
-    """Return the one part that Slurm's GPU type names, such as ``h100-sxm``; None if none or several fit."""
-    if len(types) != 1:
-        return None
-    word = types.pop().lower().replace("_", "-")
-    parts = load_parts() if options.parts is None else options.parts
-    fit = [
-        p.id for p in parts.values() if p.part_class == "accelerator" and (p.id == word or p.id.startswith(f"{word}-"))
-    ]
-    return fit[0] if len(fit) == 1 else None

@@ -39,9 +39,24 @@ _NVL_DOMAINS = (36, 72)
 
 
 def fabric_of_plan(
-    plan: TopologyPlan, options: ReadOptions, *, name: str, format: str, source: str, left_out: Sequence[str] = ()
+    plan: TopologyPlan,
+    options: ReadOptions,
+    *,
+    name: str,
+    format: str,
+    source: str,
+    left_out: Sequence[str] = (),
+    domains: Mapping[str, str] | None = None,
+    guesses: Sequence[str] = (),
 ) -> Imported:
-    """Return the fabric of Slurm's switches or blocks.
+    """Return the fabric of switches or blocks.
+
+    Parameters
+    ----------
+    domains
+        Scale-up domain of hosts by name, where the file says; others are domains of their own.
+    guesses
+        What the caller guessed already.
 
     Raises
     ------
@@ -52,7 +67,10 @@ def fabric_of_plan(
     if options.hosts:
         plan = _matching(plan, options.hosts, source, left_out)
     hosts = [host for members in plan.leaves.values() for host in members]
-    guesses: list[str] = []
+    if domains:
+        first = {domain: i for i, domain in reversed(list(enumerate(domains.values())))}
+        hosts.sort(key=lambda host: first[domains[host]] if host in domains else len(first))
+    guesses = list(guesses)
     gpus = _gpus(hosts, options, guesses)
     nic_gbps = options.nic_gbps or ASSUMED_NIC_GBPS
     nics = [options.nics or count for count in gpus]
@@ -68,7 +86,8 @@ def fabric_of_plan(
         )
         for host, count in zip(hosts, nics, strict=True)
     ]
-    builder = FabricBuilder(options.name or name, description=f"Slurm's topology, from {source}.")
+    word = "Slurm's topology" if format.startswith("slurm") else "Topology"
+    builder = FabricBuilder(options.name or name, description=f"{word}, from {source}.")
     told = ReadOptions(**{**vars(options), "gpus_of": dict(zip(hosts, gpus, strict=True)), "accelerators": None})
     nic_ids = add_rows(
         builder,
@@ -76,7 +95,7 @@ def fabric_of_plan(
         told,
         is_infiniband=True,
         guesses=guesses,
-        domain_of_row=_domains(plan, gpus, options, guesses),
+        domain_of_row=_stated(hosts, domains) if domains else _domains(plan, gpus, options, guesses),
     )
     _add_switches(builder, plan, nic_ids, from_gbps(nic_gbps), options, guesses)
     guesses.append("latencies are those of InfiniBand between H800 hosts (arXiv:2505.09343)")
@@ -140,6 +159,12 @@ def _domains(
         return None
     guesses.append(f"a block is a scale-up domain: {why}")
     return np.repeat(np.arange(len(sizes)), sizes)
+
+
+def _stated(hosts: Sequence[str], domains: Mapping[str, str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the number of each host's domain; hosts without one have one each."""
+    number: dict[str, int] = {}
+    return np.array([number.setdefault(domains.get(host) or f"\n{host}", len(number)) for host in hosts], np.int64)
 
 
 def _add_switches(
