@@ -104,9 +104,38 @@ def test_a_claim_against_the_model_is_a_miss_with_its_reason(tmp_path: Path) -> 
     assert sum("not reproduced" in note for note in suite.outcome.notes) == 2
 
 
+TRAINING = """
+cases:
+- id: rails
+  kind: topology
+  setup: {scale_up_domain: 64, domains: 4, hosts: [dgx-h100], models: [llama2-7b], accelerators: 64, global_batch: 64}
+  claims: {alltoall_overhead_pct_range: [8, 16], rail_only_training_time_ratio: 1.0}
+- id: planes
+  kind: topology
+  setup: {accelerators: 128, pp: 2, ep: 8, global_batch: 512}
+  claims: {mpft_tokens: 100, mrft_tokens: 101, mpft_lonely: 3}
+"""
+
+
+def test_claims_on_rails_and_planes(tmp_path: Path) -> None:
+    cases = by_name(run(tmp_path, "effects", TRAINING))
+    # 63/64 of what crosses between domains is handed on at 450 GB/s, and 3/4 of the buffer crosses at 50 GB/s.
+    assert cases["rails: dgx-h100"].predicted == pytest.approx(100 * (63 / 64) * 50 / 450, rel=1e-3)
+    assert cases["rails: dgx-h100"].agrees
+    assert cases["rails: llama2-7b"].predicted == pytest.approx(1.0, abs=0.001)
+    assert cases["planes: tokens"].measured == pytest.approx(1.01)
+    assert cases["planes: tokens"].agrees
+    assert cases["planes"].detail["claims"] == ["mpft_lonely"]
+    slower = by_name(run(tmp_path, "effects", TRAINING.replace("time_ratio: 1.0", "time_ratio: 1.5")))
+    assert slower["rails: llama2-7b"].agrees is False
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
+        ("cases: [{id: x, claims: {alltoall_overhead_pct_range: 9}}]", "no range"),
+        ("cases: [{id: x, claims: {rail_only_training_time_ratio: 1}, setup: {accelerators: 0}}]", "bad accelerators"),
+        ("cases: [{id: x, claims: {mpft_a: 1, mrft_a: 1}, setup: {model: gpt9}}]", "no such model"),
         ("cases: 3", "no list of cases"),
         ("cases: [{id: x}]", "not a claim"),
         ("cases: [{id: x, claims: {a: 1}, setup: 4}]", "bad setup"),

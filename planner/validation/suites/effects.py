@@ -16,6 +16,7 @@ from planner.validation.record import Case, SuiteOutcome, Target
 from planner.validation.suites.effects_fabric import FABRIC_CLAIMS
 from planner.validation.suites.effects_network import NETWORK_CLAIMS
 from planner.validation.suites.effects_record import Effect
+from planner.validation.suites.effects_training import TRAINING_CLAIMS
 from topologies.errors import InputError
 
 __all__ = ["SUITE"]
@@ -53,7 +54,7 @@ def _read(entry: object, where: str) -> Effect:
 def _cases(effect: Effect) -> list[Case]:
     cases: list[Case] = []
     left = dict(effect.claims)
-    for take in (*NETWORK_CLAIMS, *FABRIC_CLAIMS):
+    for take in (*NETWORK_CLAIMS, *FABRIC_CLAIMS, *TRAINING_CLAIMS):
         taken, made = take(effect)
         cases += made
         for key in taken:
