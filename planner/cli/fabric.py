@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from planner.cli import fabric_bill
+from planner.cli import fabric_bill, fabric_draw
 from planner.cli.output import print_json, print_lines, print_table
 
 __all__ = ["app", "fabric_as_dict"]
 
 app = typer.Typer(help="Look at fabrics.", no_args_is_help=True, rich_markup_mode=None)
 fabric_bill.register(app)
+fabric_draw.register(app)
 
 FabricArgument = Annotated[str, typer.Argument(metavar="FABRIC", help="A fabric file, or a name from the catalogue.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.fences import Command, Fence, find_fences, first_not_printed, shows
+from tests.fixtures.fences import LANGUAGES, Command, Fence, find_fences, first_not_printed, shows
 
 ROOT = Path(__file__).resolve().parents[2]
+TITLE = re.compile(r'title="([\w.-]+)"')
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if find_fences(path)]
 MADE = {"out", "site", ".venv", ".git", "build", "dist"}
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
@@ -33,8 +34,12 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_page_runs(page: Path, checkout: Path) -> None:
-    for fence in find_fences(page):
-        if not fence.not_run:
+    for fence in find_fences(page, (*LANGUAGES, "yaml")):
+        if fence.language == "yaml":
+            # A file that is titled is there for the commands below it.
+            if title := TITLE.search(fence.info):
+                (checkout / title[1]).write_text(fence.text + "\n", encoding="utf-8")
+        elif not fence.not_run:
             commands = fence.commands()
             for command in commands:
                 exit_code = fence.exit_code if command is commands[-1] else 0

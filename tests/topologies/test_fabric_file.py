@@ -1,6 +1,7 @@
 """Fabric files as a whole: the catalogue, the schema, and bad input in one line each."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -187,7 +188,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def files_shown(page: Path) -> list[str]:
-    fences = [fence.split("```")[0] for fence in page.read_text(encoding="utf-8").split("```yaml\n")[1:]]
+    fences = re.findall(
+        r'^```yaml(?: title="[^"\n]*")?\n(.*?)^```', page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     return [text for text in fences if "schema_version" in text]
 
 
