@@ -31,7 +31,10 @@ def test_every_page_about_a_kind_shows_the_picture_of_its_file() -> None:
 def test_the_picture_is_what_the_command_draws(tmp_path: Path) -> None:
     from planner.cli.main import run
 
-    text = "schema_version: 1\nkind: torus\nname: t\ngrid: {shape: [3, 3]}\nhosts: {accelerator: tpu-v5e}\n"
+    text = (
+        "schema_version: 1\nkind: torus\nname: t\n"
+        "grid: {shape: [3, 3], host_shape: [3, 1]}\nhosts: {accelerator: tpu-v5e}\n"
+    )
     (tmp_path / "t.yaml").write_text(text)
     assert run(["fabric", "draw", str(tmp_path / "t.yaml"), "-o", str(tmp_path / "t.svg")]) == 0
     assert (tmp_path / "t.svg").read_text() == hook().picture(text, "t.md")  # type: ignore[attr-defined]

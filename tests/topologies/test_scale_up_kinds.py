@@ -49,6 +49,24 @@ def test_nvl576_from_16_racks_of_36(given: str, upper: int, degree: int) -> None
     assert {name[:17] for name in names} == {"domain000/upper05"}
 
 
+def test_nvl144_from_4_racks_of_36() -> None:
+    # the 4 chips of one number have 144 cables up: 2 upper chips of 72 ports
+    fabric = nvl("count: 3, racks: 4, trays: 9")
+    assert (fabric.num_accelerators, fabric.num_domains) == (3 * 144, 3)
+    assert num_scale_up_switches(fabric) == 3 * (4 * 18 + 18 * 2)
+
+
+@pytest.mark.parametrize(("trays", "size"), [(9, 36), (18, 72)])
+def test_one_level_racks(trays: int, size: int) -> None:
+    fabric = fabric_from(
+        "schema_version: 1\nkind: nvl-rack\nname: t\n"
+        f"racks: {{count: 2, trays: {trays}, part: gb200-tray, scale_up: {{switches: 18, switch: nvlink-5-switch}}}}\n"
+        "network: {leaf: qm9700}\n"
+    )
+    assert np.bincount(fabric.accelerator_domain).tolist() == [size, size]
+    assert num_scale_up_switches(fabric) == 2 * 18
+
+
 def test_oversubscribed_levels() -> None:
     # 2:1: 48 down, 24 up (12 trays); 6 racks × 24 = 144 cables on 2 upper chips
     fabric = nvl("count: 1, racks: 6, trays: 12, oversubscription: 2:1")
