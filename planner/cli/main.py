@@ -18,6 +18,7 @@ from planner.cli import (
     demo,
     doctor,
     fabric,
+    fabric_diff,
     fabric_formats,
     place,
     replay,
@@ -48,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 fabric_formats.register(fabric.app)
+fabric_diff.register(fabric.app)
 app.add_typer(fabric.app, name="fabric")
 app.add_typer(slurm.app, name="slurm")
 for module in (place, advice, replay, collective, calibrate, report, schema, validate, weigh, serve, demo, doctor):
