@@ -1,33 +1,85 @@
-"""The placement map: racks × hosts, coloured and numbered by job."""
+"""The placement map: racks × hosts, coloured and numbered by job; what is free, stranded by cause, and moved."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.job import Job
 from planner.placement import Placement
 from planner.problem import Problem
 from planner.state import Availability
+from reports.figures.text import label
 from reports.palette import FREE, JOBS, UNAVAILABLE
 from topologies.fabric import Int64s
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["placement_map"]
+__all__ = ["idle_by_cause", "moved_jobs", "placement_map"]
 
 _MOST_ROWS = 150
 _MOST_NUMBERED = 1500
-_FREE, _PART, _UNAVAILABLE = 0, 1, 2
+_FREE, _UNAVAILABLE, _JOB = 0, 1, 2
+CAUSES = ("free", "scattered", "not enough", "not available")
+_WORDS = {
+    "scattered": "stranded: too few free together on the host",
+    "not enough": "stranded: fits, but not enough of them where the job may go",
+    "not available": "drained, broken, reserved or taken",
+}
+_SIGNS = {"scattered": "line-ne-open", "not enough": "line-nw-open", "not available": "x-thin-open"}
 
 
-def placement_map(problem: Problem, placement: Placement) -> go.Figure:
+def idle_by_cause(problem: Problem, placement: Placement, refused: Sequence[Job]) -> dict[str, Int64s]:
+    """Return idle accelerators on each host by what keeps the jobs that are not placed from them, each ``(H,)``.
+
+    ``scattered``: fewer are free on the host than any of these jobs takes of one; ``not enough``: some job would take
+    them, but does not find enough where it may go; ``free``: no job is left over; ``not available``: taken before,
+    drained, broken or reserved.
+    """
+    fabric = problem.fabric
+    used = np.zeros(fabric.num_accelerators, bool)
+    for ranks in (*placement.ranks.values(), *placement.spares.values()):
+        used[ranks] = True
+    is_free = (problem.state.availability == Availability.FREE) & ~used
+    host = fabric.accelerator_host
+    free = np.bincount(host[is_free], minlength=fabric.num_hosts).astype(np.int64)
+    away = np.bincount(host[~is_free & ~used], minlength=fabric.num_hosts).astype(np.int64)
+    none = np.zeros_like(free)
+    if not refused:
+        return {"free": free, "scattered": none, "not enough": none, "not available": away}
+    largest = int(fabric.host_num_accelerators.max(initial=0))
+    least = min(job.accelerators_per_host or min(job.accelerators, largest) for job in refused)
+    scattered = np.where(free < least, free, 0)
+    return {"free": none, "scattered": scattered, "not enough": free - scattered, "not available": away}
+
+
+def moved_jobs(before: Placement, after: Placement) -> list[str]:
+    """Return the jobs that stand on other accelerators after than before, in the order of `before`."""
+    return [
+        job_id
+        for job_id, ranks in before.ranks.items()
+        if job_id in after and not np.array_equal(np.sort(ranks), np.sort(after.ranks[job_id]))
+    ]
+
+
+def placement_map(
+    problem: Problem, placement: Placement, *, refused: Sequence[Job] = (), moved: Sequence[str] = ()
+) -> go.Figure:
     """Return one cell a host, one row a rack (a leaf group where there are many racks), from the top.
 
-    A cell shows the job with most accelerators on the host by colour and number; hovering tells all of them. A dot is a
-    host that is drained, broken or reserved; an empty cell is free.
+    A cell shows the job with most accelerators on the host by colour and number; hovering tells all of them. Hatches
+    tell why the rest is idle; an empty cell is free.
+
+    Parameters
+    ----------
+    refused
+        Jobs that are not placed: what is free is stranded for them.
+    moved
+        Jobs to ring.
     """
     import plotly.graph_objects as go
 
@@ -38,31 +90,40 @@ def placement_map(problem: Problem, placement: Placement) -> go.Figure:
     owner = np.zeros(fabric.num_accelerators, np.int64)
     for job_id, accelerators in placement.ranks.items():
         owner[accelerators] = job_number[job_id]
+    idle = idle_by_cause(problem, placement, refused)
     shape = (len(row_label), int(column.max()) + 1)
     color = np.full(shape, np.nan)
     text = np.full(shape, "", object)
     hover = np.full(shape, "", object)
-    palette = [FREE, FREE, UNAVAILABLE, *JOBS]
+    marked: dict[str, list[tuple[int, int]]] = {cause: [] for cause in _WORDS}
+    ringed: list[tuple[int, int]] = []
+    rings = {job_number[job_id] for job_id in moved if job_id in job_number}
+    palette = [FREE, UNAVAILABLE, *JOBS]
     for host in range(fabric.num_hosts):
         accelerators = fabric.host_accelerators(host)
-        at = row[host], column[host]
+        at = int(row[host]), int(column[host])
         numbers, counts = np.unique(owner[accelerators][owner[accelerators] > 0], return_counts=True)
-        availability = problem.state.availability[accelerators]
-        free = int(np.count_nonzero((availability == Availability.FREE) & (owner[accelerators] == 0)))
+        whole = {cause: int(idle[cause][host]) for cause in CAUSES}
         if len(numbers):
             number = int(numbers[np.argmax(counts)])
-            color[at], text[at] = 3 + (number - 1) % len(JOBS), str(number)
-        elif free:
-            color[at] = _FREE
+            color[at], text[at] = _JOB + (number - 1) % len(JOBS), str(number)
+            if rings.intersection(numbers.tolist()):
+                ringed.append(at)
         else:
-            color[at], text[at] = _UNAVAILABLE, "•"
-        told = [f"job {n}: {_short(problem.jobs[n - 1].id)}, {c}" for n, c in zip(numbers, counts, strict=True)]
-        states = [
+            most = max(CAUSES, key=lambda cause: whole[cause])
+            color[at] = _UNAVAILABLE if most == "not available" else _FREE
+            if most in marked:
+                marked[most].append(at)
+        told = [f"job {n}: {label(problem.jobs[n - 1].id)}, {c}" for n, c in zip(numbers, counts, strict=True)]
+        availability = problem.state.availability[accelerators]
+        told += [
             f"{int(np.count_nonzero(availability == a))} {a.name.lower()}"
             for a in Availability
             if a is not Availability.FREE and (availability == a).any()
         ]
-        hover[at] = "<br>".join([fabric.host_names[host], *told, *states, f"{free} of {len(accelerators)} free"])
+        told += [f"{whole[c]} {_WORDS[c]}" for c in ("scattered", "not enough") if whole[c]]
+        left = len(accelerators) - int(counts.sum()) - whole["not available"]
+        hover[at] = "<br>".join([label(fabric.host_names[host]), *told, f"{left} of {len(accelerators)} free"])
     edges = np.linspace(0, 1, len(palette) + 1)
     scale = [[float(e), c] for c, pair in zip(palette, pairwise(edges), strict=True) for e in pair]
     numbered = fabric.num_hosts <= _MOST_NUMBERED
@@ -82,18 +143,30 @@ def placement_map(problem: Problem, placement: Placement) -> go.Figure:
             ygap=1,
         )
     )
+    for cause, cells in marked.items():
+        _signs(figure, cells, _WORDS[cause], _SIGNS[cause])
+    _signs(figure, ringed, "moves", "circle-open")
     figure.update_yaxes(
         autorange="reversed", tickvals=list(range(len(row_label))), ticktext=row_label, showgrid=False, tickfont_size=9
     )
     figure.update_xaxes(title="host in its row", showgrid=False, zeroline=False)
-    figure.update_layout(height=min(1600, 120 + 13 * len(row_label)))
+    figure.update_layout(
+        height=min(1600, 150 + 13 * len(row_label)), legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    )
     return figure
 
 
-def _short(text: str, most: int = 60) -> str:
-    """Return user's text cut and with plotly's markup signs made harmless."""
-    cut = text if len(text) <= most else text[: most - 1] + "…"
-    return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _signs(figure: go.Figure, cells: Sequence[tuple[int, int]], name: str, symbol: str) -> None:
+    if cells:
+        figure.add_scatter(
+            x=[at[1] for at in cells],
+            y=[at[0] for at in cells],
+            mode="markers",
+            name=name,
+            marker={"symbol": symbol, "size": 9, "color": "#101820", "line": {"width": 1.6, "color": "#101820"}},
+            hoverinfo="skip",
+            showlegend=True,
+        )
 
 
 def _rows(problem: Problem) -> tuple[Int64s, list[str]]:
@@ -101,7 +174,7 @@ def _rows(problem: Problem) -> tuple[Int64s, list[str]]:
     fabric = problem.fabric
     racks = len(fabric.rack_names)
     if 0 < racks <= _MOST_ROWS and (fabric.host_rack >= 0).all():
-        return fabric.host_rack.astype(np.int64), [_short(name, 24) for name in fabric.rack_names]
+        return fabric.host_rack.astype(np.int64), [label(name, 24) for name in fabric.rack_names]
     if fabric.num_leaf_groups <= _MOST_ROWS and fabric.num_hosts <= 64 * fabric.num_leaf_groups:
         return fabric.host_leaf_group.astype(np.int64), [f"leaf group {g}" for g in range(fabric.num_leaf_groups)]
     width = max(32, -(-fabric.num_hosts // _MOST_ROWS))

@@ -7,16 +7,15 @@ import numpy as np
 from planner.report import PlacementStudy
 from planner.result import Result
 from reports.figures.comparison import slowdown_figure
-from reports.figures.placement_map import placement_map
 from reports.markdown import render_markdown
 from reports.page import Block, Page, Table, Tile, render_page
 from reports.pages.busiest import busiest_links
 from reports.pages.congestion import explorer_block, jobs_table, tiers_block
+from reports.pages.placement_map import map_blocks
 
 __all__ = ["PlacementPage"]
 
 _MOST_REFUSALS = 200
-_MOST_MAPPED_HOSTS = 3000
 _UNDISTURBED = 1.005
 """A slow-down below this is told as none: the page shows two digits."""
 
@@ -38,7 +37,7 @@ class PlacementPage:
         blocks = [
             Block("decision", "Side by side", _BESIDE, table=_comparison(study)),
             explorer_block(study.problem, study.results),
-            *self._map(study, answer),
+            *map_blocks(study, answer),
             tiers_block(study.problem, answer),
             Block(
                 "slowdown",
@@ -82,29 +81,6 @@ class PlacementPage:
             tiles=_tiles(study),
             made=made,
         )
-
-    def _map(self, study: PlacementStudy, answer: Result) -> list[Block]:
-        placed = [
-            [i + 1, job.id, job.accelerators, *_spread(study, answer, job.id)]
-            for i, job in enumerate(study.problem.jobs)
-            if job.id in answer.placement
-        ]
-        table = Table(["number", "job", "accelerators", "hosts", "leaf groups", "pods"], placed, "Placed jobs")
-        if study.problem.fabric.num_hosts > _MOST_MAPPED_HOSTS:
-            lead = "The drawing above shows every host; here is each job's spread."
-            return [Block("map", "Placed jobs", lead, table=table)]
-        return [
-            Block(
-                "map",
-                "Placement map: racks and hosts",
-                "One cell a host. Colour and number tell the job with most accelerators on it; a dot is a host that is "
-                "not available; hover for all of it.",
-                placement_map(study.problem, answer.placement),
-                "Grid of racks and hosts; each cell shows the number of the job on that host.",
-                table,
-                short="Map",
-            )
-        ]
 
 
 _BESIDE = "The first line is the answer. Gap: how much more priority-weighted work any placement could hold at most."
@@ -239,9 +215,3 @@ def _sure(study: PlacementStudy, answer: Result) -> list[str]:
         "and a packet simulator (suite contention), and that of collective times (suites nccl, sweeps)."
     )
     return told
-
-
-def _spread(study: PlacementStudy, answer: Result, job_id: str) -> tuple[int, int, int]:
-    fabric = study.problem.fabric
-    hosts = np.unique(fabric.accelerator_host[answer.placement.ranks[job_id]])
-    return len(hosts), len(np.unique(fabric.host_leaf_group[hosts])), len(np.unique(fabric.host_pod[hosts]))
