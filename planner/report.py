@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from planner.slurm.journal import Decision
 
 __all__ = [
+    "CompareStudy",
     "FabricStudy",
     "Judged",
     "ObserveStudy",
@@ -193,7 +194,26 @@ class ObserveStudy:
     provenance: Provenance
 
 
-Study = ObserveStudy | ScoreStudy | FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
+@dataclass(frozen=True, eq=False)
+class CompareStudy:
+    """Two or more results of one kind side by side: the first is what the others are held against.
+
+    Attributes
+    ----------
+    names
+        Of the results, for people.
+    documents
+        What ``--json`` printed for each.
+    """
+
+    kind = "compare"
+    title: str
+    names: tuple[str, ...]
+    documents: tuple[Mapping[str, Any], ...]
+    provenance: Provenance
+
+
+Study = CompareStudy | ObserveStudy | ScoreStudy | FabricStudy | PlacementStudy | WeighStudy | ReplayStudy
 
 
 class Report(Protocol):

@@ -124,7 +124,7 @@ class CongestionReport:
         where = position[by_channel[first[entry] + within]]
         pairs = np.unique(where * np.int64(max(self.num_jobs, 1)) + row[entry] // self.num_phases)
         where, job = np.divmod(pairs, max(self.num_jobs, 1))
-        return np.split(job, np.searchsorted(where, np.arange(1, links.size)))
+        return np.split(job, np.searchsorted(where, np.arange(1, links.size)))[: links.size]
 
     def hottest_links(self, count: int = 10) -> Int64s:
         """Return the links with the largest demand, most first; at most `count`, none without load."""

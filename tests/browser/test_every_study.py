@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from planner.report import Study, write_report
-from tests.reports.studies import observe_study, replay_study, score_study, weigh_study
+from tests.reports.studies import compare_study, observe_study, replay_study, score_study, weigh_study
 
 STUDIES: dict[str, Callable[[], Study]] = {
+    "compare": compare_study,
     "observe": observe_study,
     "replay": replay_study,
     "weigh": weigh_study,

@@ -7,11 +7,13 @@ from planner.collectives.measured.calibrate import ComparedRow
 from planner.collectives.traffic import Demand
 from planner.congestion.collisions import collisions
 from planner.evaluate import flows_of
+from planner.files.result_json import result_as_dict
 from planner.job import Job
 from planner.problem import Problem
 from planner.replay.rules import Outage, Rules
 from planner.replay.study import Setting, replay_policies
 from planner.report import (
+    CompareStudy,
     FabricStudy,
     Judged,
     ObserveStudy,
@@ -123,3 +125,13 @@ def observe_study() -> ObserveStudy:
         for i, (name, nodes, leaves) in enumerate([("7", 4, 3), (HOSTILE[0], 2, 1), ("9_1", 300, 1)])
     ]
     return ObserveStudy(HOSTILE[5], 7.0, {"jobs observed": 3, HOSTILE[2]: 1}, decisions, MADE)
+
+
+@cache
+def compare_study() -> CompareStudy:
+    """Return two solvers' answers to the hostile batch, side by side."""
+    found = placement_study("leaf-spine-4to1", ("random", "first-fit"))
+    documents = tuple(
+        {"schema": "scaleplan/place/1", "results": [result_as_dict(found.problem, result)]} for result in found.results
+    )
+    return CompareStudy(HOSTILE[3], (HOSTILE[2], "after"), documents, MADE)

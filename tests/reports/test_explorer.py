@@ -64,7 +64,7 @@ def test_jobs_by_link_is_jobs_on_for_many(study: PlacementStudy) -> None:
     assert len(links) > 50
     for link, jobs in zip(links.tolist(), report.jobs_by_link(links), strict=True):
         assert np.array_equal(jobs, report.jobs_on(link))
-    assert report.jobs_by_link(links[:0]) == [] or report.jobs_by_link(links[:0])[0].size == 0
+    assert report.jobs_by_link(links[:0]) == []
 
 
 def test_a_hundred_thousand_accelerators_stay_small() -> None:
