@@ -97,8 +97,7 @@ def loads_of(fabric: Fabric, flows: JobFlows, routing: Routing) -> Loads:
     InputError
         If a flow has no way.
     """
-    router = router_for(fabric)
-    channels, routed = router.channels, router.route_channels(flows.source_node, flows.target_node, routing)
+    channels, routed = router_for(fabric).route_channels(flows.source_node, flows.target_node, routing)
     num_rows = flows.num_jobs * flows.num_phases
     row_bytes = np.zeros(num_rows)
     np.maximum.at(row_bytes, flows.row, flows.size_bytes)

@@ -7,10 +7,10 @@ thousand links touches a handful of channels. The same goes for the parallel acc
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from topologies.fabric import Fabric
 from topologies.routing.clos import ClosTables
@@ -48,25 +48,13 @@ class PlaneChannels:
         self._rows = _rows_of(plane, clos, several)
         self.shared = np.zeros(self.num_bundles, bool)
         if clos is not None:
-            self.shared = self.touching(
-                clos, clos.bundle_link[count_at(clos.bundle_link, plane.fabric.num_links)[clos.bundle_link] > 1]
-            )
+            several_own = count_at(clos.bundle_link, plane.fabric.num_links)[clos.bundle_link] > 1
+            self.shared[np.repeat(np.arange(self.num_bundles), np.diff(clos.bundle_start))[several_own]] = True
 
     @property
     def rows(self) -> tuple[Int64s, Int64s, Float64s]:
         """Sizes, links and shares of the channels after the single links, one after the other."""
         return self._rows
-
-    @staticmethod
-    def touching(clos: ClosTables, links: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
-        """Return which bundles have one of the `links`, in either direction."""
-        hit = np.zeros(clos.bundle_start.size - 1, bool)
-        if not links.size:
-            return hit
-        marked = np.isin(clos.bundle_link >> 1, np.asarray(links) >> 1)
-        owner = np.repeat(np.arange(hit.size), np.diff(clos.bundle_start))
-        hit[owner[marked]] = True
-        return hit
 
 
 def _rows_of(plane: Plane, clos: ClosTables | None, several: Int64s) -> tuple[Int64s, Int64s, Float64s]:
@@ -109,11 +97,13 @@ class Channels:
         for plane, clos in networks:
             self.planes.append(PlaneChannels(plane, clos, first))
             first = self.planes[-1].end
-        self.num_channels = first
-        size = np.concatenate([p.rows[0] for p in self.planes])
-        self._start = running_total(size)
-        self._link = np.concatenate([p.rows[1] for p in self.planes])
-        self._share = np.concatenate([p.rows[2] for p in self.planes])
+        self._set_rows(*(np.concatenate(columns) for columns in zip(*(p.rows for p in self.planes), strict=True)))
+
+    def _set_rows(self, size: Int64s, link: Int64s, share: Float64s) -> None:
+        """Set what the channels after the single links stand for."""
+        fabric = self.fabric
+        self._start, self._link, self._share = running_total(size), link, share
+        self.num_channels = fabric.num_links + size.size
         capacity = fabric.link_capacity_bytes_per_s
         self.capacity_bytes_per_s = np.full(self.num_channels, np.inf)
         self.capacity_bytes_per_s[: fabric.num_links] = capacity
@@ -129,6 +119,23 @@ class Channels:
             self.capacity_bytes_per_s[fabric.num_links + filled] = lowest
             self.tightest_link[fabric.num_links + filled] = self._link[tight[leading]]
         self.capacity_bytes_per_s.flags.writeable = False
+
+    def with_rows(self, size: Int64s, link: Int64s, share: Float64s) -> Channels:
+        """Return these channels and more of them at the end.
+
+        Parameters
+        ----------
+        size
+            ``(n,)`` links of each.
+        link, share
+            Their links one after the other, and what part of the channel's load each carries.
+        """
+        more = copy(self)
+        more.__dict__.pop("latency_s", None)
+        more._set_rows(
+            np.append(np.diff(self._start), size), np.append(self._link, link), np.append(self._share, share)
+        )
+        return more
 
     def to_links(self, channel_load: Float64s) -> Float64s:
         """Spread the load of each channel over its links, ``(num_links,)``."""

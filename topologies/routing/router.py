@@ -125,10 +125,19 @@ class Router:
         networks = (self.scale_out, self.scale_up)
         return Channels(self.fabric, [(network.plane, network.clos) for network in networks])
 
-    def route_channels(self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing) -> FlowLinks:
-        """Find the channels of each flow: as `route`, with numbers of `channels` in place of links.
+    def route_channels(
+        self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing
+    ) -> tuple[Channels, FlowLinks]:
+        """Find the channels of each flow: as `route`, with channels in place of links.
 
         A flow that sprays stays short in this form, however many links it is spread over.
+
+        Returns
+        -------
+        channels
+            Those of the router, and where flows meet broken cables, parts of bundles after them.
+        flows
+            With numbers of `channels` in place of links.
 
         Raises
         ------
@@ -138,7 +147,9 @@ class Router:
         from topologies.routing.spray import BundledSpray, Spray
 
         bundled = BundledSpray(self.channels)
-        return self._route(source_node, target_node, bundled if isinstance(routing, Spray) else routing, bundled)
+        chosen = bundled if isinstance(routing, Spray) else routing
+        found = self._route(source_node, target_node, chosen, bundled)
+        return bundled.channels, found
 
     def route(self, source_node: npt.ArrayLike, target_node: npt.ArrayLike, routing: Routing) -> FlowLinks:
         """Find the links of each flow.

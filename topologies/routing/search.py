@@ -42,6 +42,16 @@ class SplitWays:
         self.link, self.share_frac = link[order], share[order]
         (self.source_key, self.source_share), (self.target_key, self.target_share) = ends
 
+    @property
+    def num_pairs(self) -> int:
+        """Number of pairs."""
+        return int(self.pair_start.size - 1)
+
+    def with_entries(self, pair: Int64s, link: Int64s, share_frac: Float64s) -> SplitWays:
+        """Return the same pairs over other links."""
+        ends = [(self.source_key, self.source_share), (self.target_key, self.target_share)]
+        return SplitWays((pair, link, share_frac), ends, self.num_pairs)
+
 
 class SearchTables:
     """Distances from every switch to groups of endpoints, found when first asked for.

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from topologies.routing.channels import Channels, PlaneChannels
 from topologies.routing.clos import GENERAL, ClosTables
@@ -16,6 +15,8 @@ from topologies.routing.pieces import Pieces
 from topologies.routing.plane import Plane
 from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Float64s, Int64s, count_at, spans
+from topologies.routing.search import SplitWays
+from topologies.routing.split_bundles import SplitBundles
 
 __all__ = ["BundledSpray", "Spray", "add_access"]
 
@@ -36,18 +37,23 @@ class Spray:
             _add_regular(network.plane, network.clos, regular, pieces)
         general = batch.where(batch.height == GENERAL)
         if general.flow.size:
-            _add_general(network, general, pieces)
+            _add_ways(network.plane, general, *_search(network, general), pieces)
 
 
 class BundledSpray:
     """The same as `Spray`, with channels in place of links wherever a channel can stand for its links.
 
-    A bundle that shares links with others, or with a flow of these that the tables do not cover, is spelled out.
+    A bundle that shares links with others, or with a flow of these that the tables do not cover, is used by parts.
 
     Parameters
     ----------
     channels
         Those of the router that routes.
+
+    Attributes
+    ----------
+    channels
+        The same, with the parts of bundles that came to be used.
     """
 
     def __init__(self, channels: Channels) -> None:
@@ -60,23 +66,21 @@ class BundledSpray:
 
     def add(self, network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
         """Add the channels and links of the flows in `batch` to `pieces`."""
-        numbers = self.channels.planes[network.number]
-        general = batch.where(batch.height == GENERAL)
-        spelled_out = numbers.shared
-        if general.flow.size:
-            apart = Pieces(pieces.num_flows)
-            _add_general(network, general, apart)
-            found = apart.join()
-            pieces.add(found.entry_flow(), found.link, found.share_frac)
-            if network.clos is not None:
-                spelled_out = spelled_out | numbers.touching(network.clos, found.link)
-        regular = batch.where(batch.height != GENERAL)
-        if network.clos is not None and regular.flow.size:
-            _add_channels(network.clos, numbers, regular, spelled_out, pieces)
+        clos, numbers = network.clos, self.channels.planes[network.number]
+        general, regular = batch.where(batch.height == GENERAL), batch.where(batch.height != GENERAL)
+        which, ways = _search(network, general) if general.flow.size else (None, None)
+        parts = None
+        if clos is not None and (ways is not None or numbers.shared.any()):
+            parts = SplitBundles(clos, numbers, self.channels, ways)
+            self.channels = parts.channels
+        if which is not None and ways is not None:
+            _add_ways(network.plane, general, which, parts.merged(ways) if parts else ways, pieces)
+        if clos is not None and regular.flow.size:
+            _add_channels(clos, numbers, regular, parts, pieces)
 
 
 def _add_channels(
-    clos: ClosTables, numbers: PlaneChannels, batch: Batch, spelled_out: npt.NDArray[np.bool_], pieces: Pieces
+    clos: ClosTables, numbers: PlaneChannels, batch: Batch, parts: SplitBundles | None, pieces: Pieces
 ) -> None:
     """Climb and come down as `_add_regular` does, a channel a step."""
     pieces.add(batch.flow, numbers.access_up[batch.source])
@@ -84,10 +88,14 @@ def _add_channels(
     for h, up in [(h, True) for h in heights] + [(h, False) for h in reversed(heights)]:
         climbing = batch.where(batch.height > h)
         bundle = clos.bundle_of[h - 1, climbing.source_group if up else climbing.target_group]
-        open_ = spelled_out[bundle]
-        _add_bundles(clos, h, climbing.where(open_), pieces, up=up)
-        first = numbers.first_up if up else numbers.first_down
-        pieces.add(climbing.flow[~open_], first + bundle[~open_])
+        flow, first = climbing.flow, numbers.first_up if up else numbers.first_down
+        if parts is not None:
+            row = bundle if up else bundle + clos.num_bundles
+            cut = parts.is_cut[row]
+            size, channel, share = parts.of_bundles(row[cut])
+            pieces.add(np.repeat(flow[cut], size), channel, share)
+            flow, bundle = flow[~cut], bundle[~cut]
+        pieces.add(flow, first + bundle)
     pieces.add(batch.flow, numbers.access_down[batch.target])
 
 
@@ -117,12 +125,15 @@ def _add_all_access(plane: Plane, flow: Int64s, endpoint: Int64s, pieces: Pieces
     pieces.add(np.repeat(flow, size), link if up else link ^ 1, np.repeat(1.0 / size, size))
 
 
-def _add_general(network: NetworkTables, batch: Batch, pieces: Pieces) -> None:
-    """Search once for each pair of groups and hand the split to all flows of the pair."""
-    plane = network.plane
-    key, which = np.unique(batch.source_group * plane.num_groups + batch.target_group, return_inverse=True)
-    which = which.ravel()
-    ways = network.search.split(key // plane.num_groups, key % plane.num_groups)
+def _search(network: NetworkTables, batch: Batch) -> tuple[Int64s, SplitWays]:
+    """Search once for each pair of groups; return the pair of each flow, and the ways of the pairs."""
+    num_groups = network.plane.num_groups
+    key, which = np.unique(batch.source_group * num_groups + batch.target_group, return_inverse=True)
+    return which.ravel(), network.search.split(key // num_groups, key % num_groups)
+
+
+def _add_ways(plane: Plane, batch: Batch, which: Int64s, ways: SplitWays, pieces: Pieces) -> None:
+    """Hand the split of a pair to all its flows."""
     add_access(plane, batch.flow, batch.source, which, (ways.source_key, ways.source_share), pieces, up=True)
     size = ways.pair_start[which + 1] - ways.pair_start[which]
     entry = spans(ways.pair_start[which], size)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.fixtures.clos_fabrics import boxes, leaf_spine, three_tiers
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
+from topologies.routing.channels import Channels
 from topologies.routing.clos import GENERAL
 from topologies.routing.dmodk import DModK
 from topologies.routing.ecmp import Ecmp
@@ -264,13 +265,13 @@ def test_same_arrays_cannot_be_written() -> None:
             array[0] = 0
 
 
-def spread_out(fabric: Fabric, router: Router, flows: FlowLinks) -> np.ndarray:
+def spread_out(channels: Channels, flows: FlowLinks) -> np.ndarray:
     """Links and shares of flows given in channels, ``(flows, links)``."""
     rows = []
     for f in range(flows.num_flows):
         span = slice(flows.flow_start[f], flows.flow_start[f + 1])
-        load = np.bincount(flows.link[span], weights=flows.share_frac[span], minlength=router.channels.num_channels)
-        rows.append(router.channels.to_links(load))
+        load = np.bincount(flows.link[span], weights=flows.share_frac[span], minlength=channels.num_channels)
+        rows.append(channels.to_links(load))
     return np.array(rows)
 
 
@@ -285,9 +286,9 @@ def test_channels_stand_for_the_links_of_spraying(fabric: Fabric) -> None:
     accelerators = np.arange(min(4, fabric.num_accelerators))
     source = np.concatenate((source, accelerators))
     target = np.concatenate((target, accelerators[::-1]))
-    flows = router.route_channels(source, target, Spray())
+    channels, flows = router.route_channels(source, target, Spray())
     plain = router.route(source, target, Spray())
-    np.testing.assert_allclose(spread_out(fabric, router, flows), link_shares(fabric, plain), atol=1e-12)
+    np.testing.assert_allclose(spread_out(channels, flows), link_shares(fabric, plain), atol=1e-12)
     assert np.diff(flows.flow_start).max() <= 2 + 2 * router.scale_out.plane.num_switches
 
 
@@ -296,12 +297,12 @@ def test_channel_capacity_is_that_of_its_tightest_link() -> None:
     slow = next(i for i in range(whole.num_links) if whole.link_name(i) == "leaf0 → sp1")
     fabric = whole.with_capacity([slow], 3.0)
     router = Router(fabric)
-    flows = router.route_channels(nodes(fabric, "h0/nic0"), nodes(fabric, "h2/nic0"), Spray())
+    channels, flows = router.route_channels(nodes(fabric, "h0/nic0"), nodes(fabric, "h2/nic0"), Spray())
     assert flows.link.size == 4
     up = flows.link[1]
-    assert router.channels.capacity_bytes_per_s[up] == 6.0  # half of the flow on a link of 3
-    assert router.channels.tightest_link[up] == slow
-    assert up in router.channels.of_link(slow)
+    assert channels.capacity_bytes_per_s[up] == 6.0  # half of the flow on a link of 3
+    assert channels.tightest_link[up] == slow
+    assert up in channels.of_link(slow)
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=3))
@@ -316,11 +317,27 @@ def test_channels_hold_however_broken(picks: list[int]) -> None:
         plain = link_shares(fabric, router.route(source, target, Spray()))
     except InputError:
         return
-    flows = router.route_channels(source, target, Spray())
-    np.testing.assert_allclose(spread_out(fabric, router, flows), plain, atol=1e-12)
+    channels, flows = router.route_channels(source, target, Spray())
+    np.testing.assert_allclose(spread_out(channels, flows), plain, atol=1e-12)
     # What a channel stands for is loaded through it alone, so that its capacity can be trusted.
-    spelled = set(flows.link[flows.link < fabric.num_links].tolist())
-    for channel in set(flows.link[flows.link >= fabric.num_links].tolist()):
-        load = np.zeros(router.channels.num_channels)
+    seen: set[int] = set()
+    for channel in set(flows.link.tolist()):
+        load = np.zeros(channels.num_channels)
         load[channel] = 1.0
-        assert not spelled & set(np.flatnonzero(router.channels.to_links(load)).tolist())
+        links = set(np.flatnonzero(channels.to_links(load)).tolist())
+        assert links
+        assert not seen & links
+        seen |= links
+
+
+def test_broken_cables_do_not_spell_out_the_network() -> None:
+    # One leaf-spine cable of 4 pods × 4 leaves × 4 spines is gone: what was one bundle of core cables a pod falls into
+    # those of the spine that lost it and the rest, and no flow is spread over single links of the 128 core cables.
+    whole = three_tiers(pods=4, leaves=4, spines=4, cores_a_spine=8)
+    cut = next(i for i in range(whole.num_links) if whole.link_tier[i] == 2)
+    fabric = whole.without(links=[cut])
+    source, target = all_pairs(fabric)
+    before = Router(whole).route_channels(source, target, Spray())[1]
+    after = Router(fabric).route_channels(source, target, Spray())[1]
+    assert np.diff(before.flow_start).max() == 6
+    assert np.diff(after.flow_start).max() <= 12
