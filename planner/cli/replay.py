@@ -10,6 +10,7 @@ import typer
 from planner.cli.fabric import FabricArgument, JsonOption
 from planner.cli.output import print_json, print_table, progress_line
 from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
+from topologies.errors import OutputError
 
 if TYPE_CHECKING:
     from planner.report import ReplayStudy
@@ -29,12 +30,17 @@ def replay(
     fabric: FabricArgument,
     trace: Annotated[Path, typer.Option("--trace", help="The trace, in any format known.")],
     policy: Annotated[
-        list[str] | None, typer.Option("--policy", help="A scheduler or solver:NAME, or several.")
+        list[str] | None, typer.Option("--policy", help="A scheduler, solver:NAME or batch:NAME, or several.")
     ] = None,
     format: Annotated[str | None, typer.Option("--format", help="The trace's format; found out if left out.")] = None,
     state: Annotated[Path | None, typer.Option("--state", help="State file: hosts that take no part.")] = None,
-    order: Annotated[str, typer.Option("--order", help="fifo, sjf, priority.")] = "fifo",
-    backfill: Annotated[str, typer.Option("--backfill", help="none, any, easy, conservative.")] = "easy",
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Rules file: how the cluster is run; options go before it.")
+    ] = None,
+    order: Annotated[str | None, typer.Option("--order", help="fifo, sjf, priority.")] = None,
+    backfill: Annotated[
+        str | None, typer.Option("--backfill", help="none, any, easy, conservative; easy if left out.")
+    ] = None,
     max_jobs: Annotated[int | None, typer.Option("--max-jobs", min=1, help="Only the first so many jobs.")] = None,
     congestion: Annotated[bool, typer.Option("--congestion", help="Stretch run times by links shared.")] = False,
     communicate_frac: Annotated[
@@ -51,6 +57,12 @@ def replay(
     idle_power_frac: Annotated[
         float, typer.Option("--idle-power-frac", help="Part of its power that an idle accelerator draws.")
     ] = 0.15,
+    batch_every: Annotated[
+        float, typer.Option("--batch-every", help="Seconds between the batches of batch:NAME; 0: at every change.")
+    ] = 0.0,
+    journal: Annotated[
+        Path | None, typer.Option("--journal", help="Keeps solvers' decisions: start again with it to go on.")
+    ] = None,
     solver_time_limit: Annotated[float, typer.Option("--solver-time-limit", help="Seconds a solver call.")] = 5.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")] = 1,
     report: ReportOption = None,
@@ -60,10 +72,12 @@ def replay(
 ) -> None:
     """Replay a trace: waits, utilization, what is stranded and why, and the bill."""
     from planner.cli.replay_tables import print_replay
+    from planner.files.rules_file import load_rules
     from planner.files.state_file import load_state
+    from planner.replay.journal import Journal
+    from planner.replay.moving import AdvisedMover
     from planner.replay.on_fabric import power_of
     from planner.replay.outages import draw_outages
-    from planner.replay.rules import Rules
     from planner.replay.stretch import Congestion
     from planner.replay.study import Setting, fitted, replay_policies
     from planner.traces.reading import read_trace
@@ -75,16 +89,30 @@ def replay(
     if max_jobs is not None:
         found = Trace(found.jobs[:max_jobs], found.mended, found.source)
     span_s = found.jobs[-1].submit_s
-    outages = (
-        draw_outages(loaded.num_hosts, span_s, mtbf_s=mtbf_hours * 3600, repair_s=repair_hours * 3600, seed=seed)
-        if mtbf_hours
-        else ()
+    mtbf_s, repair_s = mtbf_hours * 3600, repair_hours * 3600
+    outages = draw_outages(loaded.num_hosts, span_s, mtbf_s=mtbf_s, repair_s=repair_s, seed=seed) if mtbf_hours else ()
+    run = load_rules(
+        rules,
+        loaded,
+        span_s,
+        order=order,
+        backfill=backfill or ("easy" if rules is None else None),
+        quotas=_quotas(quota or []),
+        can_preempt=preempt,
+        checkpoint_every_s=checkpoint_every,
+        restart_s=restart,
+        outages=outages,
+        batch_every_s=batch_every,
+        seed=seed,
     )
-    rules = Rules(order, backfill, quotas=_quotas(quota or []), can_preempt=preempt, seed=seed, outages=outages,
-                  checkpoint_every_s=checkpoint_every, restart_s=restart)  # fmt: skip
+    chosen = policy or list(DEFAULT_POLICIES)
+    inputs: list[str | Path] = [path for path in (fabric, trace, state, rules) if path is not None]
+    kept = None
+    if journal is not None:
+        kept = Journal(journal, _fingerprint(inputs, chosen, run, congestion, communicate_frac, routing, max_jobs))
 
     def stretch() -> Congestion:
-        return Congestion(loaded, communicate_frac=communicate_frac, routing=routing)
+        return Congestion(loaded, communicate_frac=communicate_frac, routing=routing, journal=kept)
 
     if congestion:
         stretch()
@@ -98,28 +126,31 @@ def replay(
     setting = Setting(
         state=None if state is None else load_state(state, loaded),
         congestion=stretch if congestion else None,
+        mover=(lambda: AdvisedMover(loaded, time_limit_s=solver_time_limit, seed=seed, journal=kept))
+        if run.defrag_every_s
+        else None,
         power=power_of(loaded, idle_frac=idle_power_frac),
         usd_per_gpu_hour=usd_per_gpu_hour,
         solver_time_limit_s=solver_time_limit,
+        journal=kept,
         tick=tick,
     )
     told = {
-        "order": order,
-        "backfill": backfill,
+        "order": run.order,
+        "backfill": run.backfill,
         "congestion": f"scored, {communicate_frac:.0%} of a step, {routing}" if congestion else "not scored",
-        "quotas": ", ".join(quota or []) or "none",
-        "preemption": "by priority" if preempt else "none",
-        "failures": f"every {mtbf_hours:g} h of a host, mended in {repair_hours:g} h" if mtbf_hours else "none",
+        **run.told(),
         "price": f"{usd_per_gpu_hour:g} US$ a GPU-hour",
         "seed": str(seed),
     }
-    result = replay_policies(loaded, found, policy or list(DEFAULT_POLICIES), rules, setting, rules_told=told)
+    result = replay_policies(loaded, found, chosen, run, setting, rules_told=told)
+    if kept is not None:
+        kept.close()
     progress_line("")
 
     def replayed() -> ReplayStudy:
         from planner.report import Provenance, ReplayStudy
 
-        inputs: list[str | Path] = [fabric, trace, *([state] if state else [])]
         title, made = f"{found.source} on {loaded.name}", Provenance.of(inputs)
         return ReplayStudy(title, loaded, found.source, len(found.jobs), found.mended, result.policies, told, made)
 
@@ -128,6 +159,21 @@ def replay(
         print_json(result.as_dict())
     else:
         print_replay(result)
+    if not all(policy.finished for policy in result.policies):
+        raise OutputError(
+            what="the replay was interrupted; what is told is of the time until then",
+            where=str(trace),
+            fix="start it again with the same --journal to go on" if kept is not None else "--journal lets one go on",
+        )
+
+
+def _fingerprint(inputs: list[str | Path], *rest: object) -> str:
+    """Return what a replay is of: the bytes of its inputs, and everything it was told."""
+    import hashlib
+
+    from planner.report import fingerprints
+
+    return hashlib.sha256(repr((sorted(fingerprints(inputs).items()), *rest)).encode()).hexdigest()
 
 
 def draw_trace(

@@ -59,7 +59,7 @@ def _side_by_side(result: ReplayResult) -> None:
         for policy in result.policies
         for s in [policy.summary]
     ]
-    told = ", ".join(f"{name} {value}" for name, value in result.rules.items() if value not in ("none", "not scored"))
+    told = ", ".join(f"{name} {value}" for name, value in result.rules.items() if value != "not scored")
     print_table(
         ["policy", "jobs", "allocated", "useful", "goodput", "deployable", "mean wait s", "p90 wait s", "mean JCT s",
          "slow-down", "makespan h", "refused", "kWh", "$ stranded"],

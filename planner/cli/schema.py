@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def schema(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="fabric, jobs, state, placement, parts or replay.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="fabric, jobs, state, placement, parts, replay or rules.")
+    ],
 ) -> None:
     """Print the JSON Schema of a kind of file."""
     print_json(_schema_of(file))
@@ -50,6 +52,10 @@ def _schema_of(file: str) -> dict[str, Any]:
         from planner.files.placement_file import PlacementFile
 
         model = PlacementFile
+    elif file == "rules":
+        from planner.files.rules_file import RulesFile
+
+        model = RulesFile
     elif file == "parts":
         from topologies.files.parts_file import PartsFile
 
@@ -59,6 +65,6 @@ def _schema_of(file: str) -> dict[str, Any]:
             what="no such kind of file",
             where="scaleplan schema",
             found=repr(file),
-            allowed="fabric, jobs, state, placement, parts, replay",
+            allowed="fabric, jobs, state, placement, parts, replay, rules",
         )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}

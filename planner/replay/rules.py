@@ -129,6 +129,27 @@ class Rules:
     move_s: float = 60.0
     seed: int = 1
 
+    def told(self) -> dict[str, str]:
+        """Return what is not as usual, in words."""
+        drains = sum(outage.is_drain for outage in self.outages)
+        words = {
+            "quotas": ", ".join(f"{tenant} {most:g}" for tenant, most in self.quotas.items()),
+            "preemption": "by priority" if self.can_preempt else "",
+            "checkpoints": f"every {self.checkpoint_every_s:g} s" if self.checkpoint_every_s else "",
+            "tenants apart": f"by {self.isolation}" if self.isolation != "none" else "",
+            "gangs": f"within a {self.spread}" if self.spread != "any" else "",
+            "held gangs": f"for {self.gang_hold_s:g} s" if self.gang_hold_s else "",
+            "launch": f"{self.launch_s:g} s" if self.launch_s else "",
+            "never launched": f"{self.never_launch_frac:.1%} the first time" if self.never_launch_frac else "",
+            "reservations": f"{len(self.reservations):,}" if self.reservations else "",
+            "failures": f"{len(self.outages) - drains:,} of hosts" if len(self.outages) > drains else "",
+            "drains": f"{drains:,} of hosts" if drains else "",
+            "serving pools": ", ".join(pool.name for pool in self.pools),
+            "batches": f"every {self.batch_every_s:g} s" if self.batch_every_s else "",
+            "defrag": f"every {self.defrag_every_s:g} s" if self.defrag_every_s else "",
+        }
+        return {name: text for name, text in words.items() if text}
+
     def __post_init__(self) -> None:
         check_backfill(self.backfill)
         for name, value, known in (

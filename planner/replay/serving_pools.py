@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from topologies.errors import InputError
 
@@ -83,7 +83,7 @@ class ServingPool:
 
 
 def demand_of(
-    arrival_s: Sequence[float], work: Sequence[float], *, work_per_s: float, every_s: float = 60.0
+    arrival_s: npt.ArrayLike, work: npt.ArrayLike, *, work_per_s: float, every_s: float = 60.0
 ) -> tuple[tuple[float, float], ...]:
     """Return the replicas that a trace of requests needs, as a step function: mean work that arrives in each span.
 

@@ -8,13 +8,17 @@ import numpy as np
 
 from planner.collectives.traffic import Demand, job_flows
 from planner.congestion.score import score_flows
+from planner.replay.journal import Journal
 from planner.replay.on_fabric import ranks_of
 from planner.replay.running import Running
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int64s
 from topologies.routing.named import routing_named
 
-__all__ = ["Congestion"]
+__all__ = ["STEP_BYTES", "Congestion"]
+
+STEP_BYTES = 2.0**30
+"""Payload of the all-reduce of a step where nothing is said."""
 
 
 class Congestion:
@@ -33,6 +37,8 @@ class Congestion:
         Part of a step, alone on the network, in which a job communicates: above 0, below 1.
     routing
         How flows find their ways.
+    journal
+        Where scores are kept.
 
     Raises
     ------
@@ -41,7 +47,13 @@ class Congestion:
     """
 
     def __init__(
-        self, fabric: Fabric, *, size_bytes: float = 2.0**30, communicate_frac: float = 0.3, routing: str = "spray"
+        self,
+        fabric: Fabric,
+        *,
+        size_bytes: float = STEP_BYTES,
+        communicate_frac: float = 0.3,
+        routing: str = "spray",
+        journal: Journal | None = None,
     ) -> None:
         if not 0 < communicate_frac < 1:
             raise InputError(
@@ -52,6 +64,7 @@ class Congestion:
             )
         self._fabric = fabric
         self._demand = Demand(size_bytes)
+        self._journal = journal
         self._part = communicate_frac
         self._routing = routing_named(routing)
         self._crossing: dict[int, Int64s] = {}
@@ -89,10 +102,19 @@ class Congestion:
         known = self._known.get(key)
         if known is None:
             self.num_scored += 1
+            known = self._known[key] = self._told(ranks)
+        return known
+
+    def _told(self, ranks: list[Int64s]) -> list[float]:
+        """Return the score as the journal knows it, or find it and write it down."""
+        known: list[float] | None = None if self._journal is None else self._journal.known("score")
+        if known is None:
             flows = job_flows(self._fabric, ranks, [self._demand] * len(ranks))
             alone = score_flows(self._fabric, flows, self._routing).isolated.time_s
             compute = alone * (1 - self._part) / self._part
             report = score_flows(self._fabric, flows, self._routing, compute_s=compute)
             slowdown = np.maximum((compute + report.expected.time_s) / (compute + alone), 1.0)
-            known = self._known[key] = slowdown.tolist()
+            known = slowdown.tolist()
+            if self._journal is not None:
+                self._journal.add("score", known)
         return known

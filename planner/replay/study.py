@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from planner.replay.advice import Advice
+from planner.collectives.traffic import Demand
 from planner.replay.bill import bill
-from planner.replay.by_solver import PREFIX, SolverScheduler
+from planner.replay.by_solver import BATCH, PREFIX, BatchSolver, SolverScheduler
 from planner.replay.engine import replay
 from planner.replay.fragmentation import Mix
+from planner.replay.journal import Journal
 from planner.replay.metrics import Metrics, Power
 from planner.replay.moving import Mover
 from planner.replay.on_fabric import pool_of
@@ -17,8 +18,9 @@ from planner.replay.result import PolicyResult, ReplayResult, Saving
 from planner.replay.rules import Rules
 from planner.replay.running import Instant, Running, asks_of
 from planner.replay.scheduler import Scheduler, get_scheduler
+from planner.replay.sizing import Sizing, kinds_of
 from planner.replay.stranded import Slots, slots
-from planner.replay.stretch import Congestion
+from planner.replay.stretch import STEP_BYTES, Congestion
 from planner.state import ClusterState
 from planner.traces.trace import Trace, TraceJob
 from topologies.fabric import Fabric
@@ -44,6 +46,8 @@ class Setting:
         The price.
     solver_time_limit_s
         Of policies that are solvers, a call.
+    journal
+        Where costly decisions are kept, so that an interrupted replay can go on.
     tick
         Called with policy and time.
     """
@@ -54,6 +58,7 @@ class Setting:
     power: Power | None = None
     usd_per_gpu_hour: float = 0.0
     solver_time_limit_s: float = 5.0
+    journal: Journal | None = None
     tick: Callable[[str, float], None] | None = None
 
 
@@ -97,8 +102,14 @@ def fitted(trace: Trace, fabric: Fabric) -> Trace:
 
 
 def _scheduler(fabric: Fabric, name: str, setting: Setting) -> Scheduler:
+    limit_s = setting.solver_time_limit_s
+    if name.startswith(BATCH):
+        traffic = Demand(STEP_BYTES) if setting.congestion is not None else None
+        return BatchSolver(
+            fabric, name.removeprefix(BATCH), time_limit_s=limit_s, journal=setting.journal, traffic=traffic
+        )
     if name.startswith(PREFIX):
-        return SolverScheduler(fabric, name.removeprefix(PREFIX), time_limit_s=setting.solver_time_limit_s)
+        return SolverScheduler(fabric, name.removeprefix(PREFIX), time_limit_s=limit_s, journal=setting.journal)
     return get_scheduler(name)
 
 
@@ -154,6 +165,7 @@ def _one(fabric: Fabric, trace: Trace, scheduler: Scheduler, rules: Rules, setti
     pool = pool_of(fabric, setting.state)
     mix = Mix.of(ask for job in trace.jobs for ask in asks_of(job, pool.width))
     metrics, worst = Metrics(pool, mix=mix, power=setting.power), _MostStranded()
+    sizing = Sizing(pool, kinds_of(fabric.parts, setting.usd_per_gpu_hour), setting.usd_per_gpu_hour)
     stretch = setting.congestion() if setting.congestion is not None else None
     mover = setting.mover() if setting.mover is not None else None
 
@@ -164,7 +176,7 @@ def _one(fabric: Fabric, trace: Trace, scheduler: Scheduler, rules: Rules, setti
     finished = True
     try:
         replay(
-            pool, trace.jobs, scheduler, rules, (metrics, worst),
+            pool, trace.jobs, scheduler, rules, (metrics, worst, sizing),
             mix=mix, stretch=stretch, mover=mover, tick=on_tick,
         )  # fmt: skip
     except KeyboardInterrupt:
@@ -172,7 +184,6 @@ def _one(fabric: Fabric, trace: Trace, scheduler: Scheduler, rules: Rules, setti
     summary = metrics.summary()
     by_tenant = {name: group.figures() for name, group in sorted(metrics.by_tenant.items())}
     price = setting.usd_per_gpu_hour
-    advice: tuple[Advice, ...] = ()
     return PolicyResult(
         scheduler.name,
         finished,
@@ -184,7 +195,7 @@ def _one(fabric: Fabric, trace: Trace, scheduler: Scheduler, rules: Rules, setti
         metrics.timeline(),
         tuple(worst.slots),
         worst.time_s,
-        advice,
+        sizing.advice(metrics.span_s, rules.pools, metrics.pools()),
         stretch.num_scored if stretch is not None else 0,
     )
 

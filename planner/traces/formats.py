@@ -1,7 +1,8 @@
 """The formats of traces: one function each, from rows of text to jobs, a row at a time.
 
 ``table``
-    Columns job_id, submit_s, duration_s, gpus; may have cpus, mem_gb, gpu_type, tenant, status, kind, priority.
+    Columns job_id, submit_s, duration_s, gpus; may have cpus, mem_gb, gpu_type, tenant, status, kind, priority,
+    limit_s, gpu_util_pct.
 ``sacct``
     ``sacct --parsable2`` with JobID, Submit, Elapsed or Start and End, and AllocTRES, ReqTRES or ReqGRES; no steps.
 ``swf``
@@ -26,6 +27,7 @@ from planner.traces.trace import TraceJob
 __all__ = ["COLUMNS", "ROW_READERS", "philly_jobs", "swf_jobs"]
 
 _TypedGpu = re.compile(r"(?:gres/)?gpu(?::([\w.-]+))?[=:](\d+)")
+_Used = re.compile(r"gres/gpuutil=(\d+(?:\.\d+)?)")  # per cent, from Slurm 23.11 on
 _Row = Mapping[str, str]
 RowReader = Callable[[Mender, int, _Row], TraceJob | None]
 
@@ -52,6 +54,8 @@ def _table(mend: Mender, row: int, cells: _Row) -> TraceJob | None:
         status=cells.get("status") or "",
         kind=cells.get("kind") or "",
         priority=_number(cells.get("priority")) or 0.0,
+        limit_s=_number(cells.get("limit_s")),
+        used_pct=_number(cells.get("gpu_util_pct")),
     )
 
 
@@ -68,6 +72,7 @@ def _sacct(mend: Mender, row: int, cells: _Row) -> TraceJob | None:
     found = _TypedGpu.findall(asked)
     plain = [int(number) for kind, number in found if not kind]
     gpus = max(plain) if plain else sum(int(number) for _, number in found)
+    used = _Used.search(cells.get("TRESUsageInAve") or "")
     return mend.job(
         row=row,
         id=cells["JobID"],
@@ -79,6 +84,7 @@ def _sacct(mend: Mender, row: int, cells: _Row) -> TraceJob | None:
         status=cells.get("State") or "",
         priority=_number(cells.get("Priority")) or 0.0,
         limit_s=seconds_of(cells.get("Timelimit") or ""),
+        used_pct=_number(used[1]) if used else None,
     )
 
 

@@ -72,6 +72,7 @@ class Mender:
         kind: str = "",
         priority: float = 0.0,
         limit_s: float | None = None,
+        used_pct: float | None = None,
     ) -> TraceJob | None:
         """Return the job of a row, or None if it is left out."""
         why = _why_not(submit_s, duration_s, gpus, cpus)
@@ -101,7 +102,16 @@ class Mender:
             kind,
             priority,
             limit_s if limit_s is not None and limit_s > 0 else None,
+            self._used(used_pct),
         )
+
+    def _used(self, pct: float | None) -> float | None:
+        if pct is None:
+            return None
+        if not 0 <= pct <= 100:
+            self.counted["utilization outside of 0 to 100 %: taken as not known"] += 1
+            return None
+        return pct / 100
 
     def _unique(self, id: str) -> str:
         seen = self._seen[id] = self._seen.get(id, 0) + 1

@@ -15,7 +15,7 @@ from planner.traces.mending import Mender, check_columns
 from planner.traces.trace import Trace, TraceJob
 from topologies.errors import InputError
 
-__all__ = ["FORMATS", "read_trace", "stream_trace"]
+__all__ = ["FORMATS", "open_text", "read_trace", "stream_trace"]
 
 FORMATS = (*ROW_READERS, "swf", "philly")
 
@@ -59,7 +59,7 @@ def stream_trace(path: str | Path, mend: Mender, *, format: str | None = None) -
         raise InputError(what="no such trace format", where="--format", found=repr(format), allowed=", ".join(FORMATS))
     path = Path(path)
     try:
-        with _open(path) as lines:
+        with open_text(path) as lines:
             name = path.name.removesuffix(".gz")
             if format == "swf" or (format is None and name.endswith(".swf")):
                 yield from swf_jobs(mend, lines)
@@ -71,7 +71,8 @@ def stream_trace(path: str | Path, mend: Mender, *, format: str | None = None) -
         raise InputError(what="cannot read the trace", where=path, found=error) from error
 
 
-def _open(path: Path) -> TextIO:
+def open_text(path: Path) -> TextIO:
+    """Open a text file, plain or ``.gz``, a byte-order mark or not."""
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")

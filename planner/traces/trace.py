@@ -38,6 +38,8 @@ class TraceJob:
         The larger goes first under the order ``priority``.
     limit_s
         What its owner said it would take at most; None stands for the duration.
+    used_frac
+        Mean part of its accelerators' time in which they worked, 0 to 1; None where the trace does not say.
     """
 
     id: str
@@ -53,6 +55,7 @@ class TraceJob:
     kind: str = ""
     priority: float = 0.0
     limit_s: float | None = None
+    used_frac: float | None = None
 
     def __post_init__(self) -> None:
         if self.duration_s < 0 or self.gpus < 0:

@@ -18,6 +18,24 @@ c,10,10,1,red,
 d,20,10,16,red,
 """
 
+RULES = """\
+schema_version: 1
+backfill: any
+launch: {takes_s: 5}
+reservations:
+  - {tenant: red, hosts: [h0], to_h: 0.01}
+drains:
+  - {hosts: [h1], from_h: 1, hours: 1}
+failures: published
+serving:
+  chat:
+    accelerators: 1
+    most: 2
+    tenant: web
+    requests: req.csv
+    tokens_per_s: 10
+"""
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> CommandLine:
@@ -76,6 +94,32 @@ def test_people_see_policies_side_by_side(run: CommandLine) -> None:
 )
 def test_misuse_is_one_line(run: CommandLine, more: list[str], what: str) -> None:
     assert what in run("replay", "f.yaml", "--trace", "t.csv", *more).refuses()
+
+
+def test_a_rules_file_says_how_the_cluster_is_run(run: CommandLine) -> None:
+    (run.cwd / "req.csv").write_text("t_s,prompt_tokens,output_tokens\n0,600,0\n70,1200,0\n")
+    (run.cwd / "r.yaml").write_text(RULES)
+    told = run("replay", "f.yaml", "--trace", "t.csv", "--rules", "r.yaml", "--policy", "best-fit", "--json").json()
+    (policy,) = told["policies"]
+    assert told["rules"]["serving pools"] == "chat"
+    assert told["rules"]["reservations"] == "1"
+    assert policy["pools"][0]["name"] == "chat"
+    assert policy["summary"]["idle_frac"]["launching"] > 0
+    (run.cwd / "bad.yaml").write_text(RULES.replace("most: 2", "most: 2\n    leest: 1"))
+    assert "leest" in run("replay", "f.yaml", "--trace", "t.csv", "--rules", "bad.yaml").refuses()
+
+
+def test_a_batch_goes_on_with_its_journal(run: CommandLine) -> None:
+    rows = "".join(f"j{i},{10 * i},25,{gpus},x\n" for i, gpus in enumerate((1, 4, 2, 8, 1)))
+    (run.cwd / "w.csv").write_text("job_id,submit_s,duration_s,gpus,tenant\n" + rows)
+    asked = ("replay", "f.yaml", "--trace", "w.csv", "--policy", "batch:first-fit", "--journal", "j.jsonl", "--json")
+    first = run(*asked).json()
+    kept = (run.cwd / "j.jsonl").read_text().splitlines()
+    (run.cwd / "j.jsonl").write_text("\n".join(kept[:3]) + '\n["pla')  # cut off in the middle of the third decision
+    assert run(*asked).json() == first
+    assert (run.cwd / "j.jsonl").read_text().splitlines() == kept
+    assert first["policies"][0]["summary"]["jobs"] == 5
+    assert "another replay" in run(*asked, "--order", "sjf").refuses()
 
 
 def test_a_drawn_trace_can_be_replayed(run: CommandLine) -> None:
