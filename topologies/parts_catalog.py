@@ -15,9 +15,12 @@ from topologies.files.reading import nearest
 from topologies.parts import Part, PartClass
 from topologies.units import from_gb_per_s, from_gbps, from_gib, from_ns, from_tflops
 
-__all__ = ["ATTRIBUTES", "Attribute", "find_part", "load_parts", "part_files"]
+__all__ = ["ATTRIBUTES", "PARTS_VARIABLE", "Attribute", "find_part", "load_parts", "part_files"]
 
 Number = float | int
+
+PARTS_VARIABLE = "SCALEPLAN_PARTS"
+"""Environment variable with the path of a user's own parts file, for every command."""
 
 
 def _same(value: Number) -> Number:
@@ -160,8 +163,9 @@ def load_parts(extra: str | os.PathLike[str] | None = None) -> Mapping[str, Part
     Parameters
     ----------
     extra
-        A user's own parts file. A part with a new id is added; one with an id of the catalogue replaces the attributes
-        it names and keeps the others.
+        A user's own parts file; left out, the one that the environment variable `SCALEPLAN_PARTS` names, if any. A part
+        with a new id is added; one with an id of the catalogue replaces the attributes it names and keeps the others
+        (but for low and high prices, where it gives a price).
 
     Raises
     ------
@@ -169,7 +173,8 @@ def load_parts(extra: str | os.PathLike[str] | None = None) -> Mapping[str, Part
         If the user's file is not a parts file.
     """
     catalogue = _catalogue()
-    if extra is None:
+    extra = extra or os.environ.get(PARTS_VARIABLE)
+    if not extra:
         return catalogue
     merged = dict(catalogue)
     for part in _read(extra):
@@ -217,14 +222,18 @@ def _catalogue() -> Mapping[str, Part]:
 
 
 def _overridden(base: Part, own: Part) -> Part:
+    """Return a part with the attributes of both; a price of one's own does away with the catalogue's low and high."""
+    kept = dict(base.values)
+    if "price_usd" in own.values:
+        kept = {name: value for name, value in kept.items() if name not in ("price_low_usd", "price_high_usd")}
     return Part(
         id=base.id,
         part_class=own.part_class,
         vendor=own.vendor or base.vendor,
         description=own.description or base.description,
-        values={**base.values, **own.values},
-        sources={**base.sources, **own.sources},
-        unverified=(base.unverified - own.values.keys()) | own.unverified,
+        values={**kept, **own.values},
+        sources={**{name: base.sources[name] for name in kept}, **own.sources},
+        unverified=((base.unverified & kept.keys()) - own.values.keys()) | own.unverified,
     )
 
 

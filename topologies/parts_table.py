@@ -26,6 +26,8 @@ parts:
     attributes:
       price_usd: {value: 21000, source: "offer of May 2026"}
 ```
+
+`SCALEPLAN_PARTS=FILE` in the environment makes every command take it; `scaleplan fabric bill` has `--parts FILE` too.
 """
 
 _TITLES: dict[PartClass, str] = {

@@ -109,6 +109,20 @@ def _print(facts: dict[str, Any]) -> None:
                 for row in facts["cables"]
             ],
         )
+    print_table(
+        ["hosts", "count", "accelerators", "most kW", "thousand USD", "of"],
+        [
+            [
+                row["model"] or "not known",
+                row["count"],
+                row["accelerators"],
+                _or_dash(row["kw"]),
+                _thousands(row["price"]),
+                row["price_is_of"] or "–",
+            ]
+            for row in facts["host_models"]
+        ],
+    )
     print_lines(_sums(facts))
     _print_abilities(facts)
     print_table(
@@ -145,7 +159,19 @@ def _sums(facts: dict[str, Any]) -> list[str]:
         f"({each['network_watts']:,.4g} W an accelerator)",
         f"price of the network: {price['low'] / 1e6:,.4g} / {price['typical'] / 1e6:,.4g} / {price['high'] / 1e6:,.4g} "
         f"million USD low / typical / high ({each['network_price_usd']['typical']:,.5g} USD an accelerator)",
+        *_whole(facts),
         *(f"without a price, not in it: {text}" for text in facts["unpriced"]),
+    ]
+
+
+def _whole(facts: dict[str, Any]) -> list[str]:
+    price = facts["whole_price_usd"]
+    if price is None:
+        return []
+    each = facts["per_accelerator"]["whole_price_usd"]["typical"]
+    return [
+        f"price with hosts: {price['low'] / 1e6:,.4g} / {price['typical'] / 1e6:,.4g} / {price['high'] / 1e6:,.4g} "
+        f"million USD ({each:,.5g} USD an accelerator)"
     ]
 
 

@@ -88,6 +88,20 @@ def test_a_users_file_adds_and_overrides(tmp_path: Path) -> None:
     )
 
 
+def test_an_own_price_does_away_with_the_band_of_the_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "schema_version: 1\nparts:\n"
+        "  h100-sxm: {class: accelerator, attributes: {price_usd: {value: 9000, source: offer}}}\n"
+    )
+    monkeypatch.setenv("SCALEPLAN_PARTS", str(write(tmp_path, text)))
+    own = load_parts()["h100-sxm"]
+    assert own.values["price_usd"] == 9000
+    assert not {"price_low_usd", "price_high_usd"} & (own.values.keys() | own.sources.keys() | own.unverified)
+    assert own.values["watts"] == 700
+    monkeypatch.setenv("SCALEPLAN_PARTS", "")
+    assert load_parts()["h100-sxm"].values["price_usd"] != 9000
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -11,7 +11,7 @@ from topologies.bill.bisection import Bisection, bisection_of
 from topologies.bill.cables import CableLine, CableRuns, cable_lines, cable_runs
 from topologies.bill.diversity import PathDiversity, path_diversity
 from topologies.bill.failure import FailureDomain, failure_domains
-from topologies.bill.hosts import host_boxes
+from topologies.bill.hosts import HostLine, host_boxes
 from topologies.bill.layout import FloorPlan, LayoutRules, plan_floor
 from topologies.bill.money import PRICE_BAND_SOURCE, Price, price_of
 from topologies.bill.switches import SwitchLine, switch_lines, switch_units, switch_watts
@@ -112,12 +112,14 @@ class Bill:
         What it is of.
     switches, cables, nics
         What is to be bought for the network.
+    hosts
+        Hosts by model.
     host_racks, network_racks, rows
         What stands on the floor.
     power
         What it draws.
     price
-        Of the network: switches and cables whose price is known; NICs come with the hosts.
+        Of the network: switches and cables whose price is known; NICs and hosts are apart.
     unpriced
         What has no price and is not in it.
     oversubscription, bisection, diversity, failures
@@ -134,6 +136,7 @@ class Bill:
     switches: Sequence[SwitchLine]
     cables: Sequence[CableLine]
     nics: Sequence[NicLine]
+    hosts: Sequence[HostLine]
     host_racks: int
     network_racks: int
     rows: int
@@ -148,6 +151,19 @@ class Bill:
     notes: Sequence[str]
     floor: FloorPlan
     runs: CableRuns
+
+    @property
+    def whole_price(self) -> Price | None:
+        """Network and hosts, NICs where a host's price is its accelerators' alone; None if a host has no price."""
+        if any(line.price is None for line in self.hosts):
+            return None
+        total = self.price
+        for line in self.hosts:
+            total += line.price or Price()
+        if not all(line.is_whole for line in self.hosts):
+            for nic in self.nics:
+                total += nic.price or Price()
+        return total
 
     def per_accelerator(self, amount: float) -> float:
         """Return an amount for each accelerator."""
@@ -177,13 +193,14 @@ def bill_of(fabric: Fabric, *, parts: Mapping[str, Part] | None = None, rules: L
     cables = cable_lines(fabric, floor, runs, parts, notes)
     price, unpriced = _price(switches, cables)
     nics = _nics(fabric)
-    notes.append("NICs come with the hosts and are not in the network's price")
+    notes.append("the network's price is that of switches and cables; NICs and hosts are priced apart")
     notes.append(f"where a part has one price only, low and high are by {PRICE_BAND_SOURCE}")
     return Bill(
         fabric=fabric,
         switches=tuple(switches),
         cables=tuple(cables),
         nics=tuple(nics),
+        hosts=boxes.lines,
         host_racks=floor.num_host_racks,
         network_racks=floor.num_racks - floor.num_host_racks,
         rows=int(floor.rack_row.max()) + 1,
@@ -194,7 +211,7 @@ def bill_of(fabric: Fabric, *, parts: Mapping[str, Part] | None = None, rules: L
         bisection=bisection_of(fabric),
         diversity=tuple(path_diversity(fabric)),
         failures=tuple(failure_domains(fabric, floor)),
-        sources=tuple(_sources(fabric, cables, parts)),
+        sources=tuple(_sources(fabric, cables, boxes.lines, parts)),
         notes=tuple(notes),
         floor=floor,
         runs=runs,
@@ -298,10 +315,22 @@ def _oversubscription(fabric: Fabric) -> list[TierRatio]:
     ]
 
 
-def _sources(fabric: Fabric, cables: Sequence[CableLine], parts: Mapping[str, Part]) -> list[FigureSource]:
+def _sources(
+    fabric: Fabric, cables: Sequence[CableLine], hosts: Sequence[HostLine], parts: Mapping[str, Part]
+) -> list[FigureSource]:
     used = [part for part in fabric.parts if part.part_class in ("switch", "scale-up switch", "nic", "accelerator")]
+    used += [parts[line.model] for line in hosts if line.model in parts]
     used += [parts[part_id] for part_id in sorted({line.part for line in cables if line.part})]
-    wanted = ("price_usd", "price_usd_per_m", "transceiver_price_usd", "typical_watts", "watts", "watts_per_end")
+    wanted = (
+        "price_low_usd",
+        "price_usd",
+        "price_high_usd",
+        "price_usd_per_m",
+        "transceiver_price_usd",
+        "typical_watts",
+        "watts",
+        "watts_per_end",
+    )
     return [
         FigureSource(part.id, name, part.sources.get(name, ""), name not in part.unverified)
         for part in used

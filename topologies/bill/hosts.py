@@ -7,10 +7,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from topologies.bill.money import Price, price_of
 from topologies.fabric import Fabric, Float64s
 from topologies.parts import Part
 
-__all__ = ["HostBoxes", "has_racks", "host_boxes"]
+__all__ = ["HostBoxes", "HostLine", "has_racks", "host_boxes"]
+
+
+@dataclass(frozen=True)
+class HostLine:
+    """Alike hosts.
+
+    Attributes
+    ----------
+    model
+        Part id of the host, else of its accelerators with ``× n``; empty if neither is known.
+    count, accelerators
+        Hosts, and accelerators in one.
+    watts
+        Most that all of them draw; NaN if not known.
+    price
+        Of all; of their accelerators alone where no host has a price; None if not known.
+    is_whole
+        Whether the price is of the whole host, NICs with it.
+    """
+
+    model: str
+    count: int
+    accelerators: int
+    watts: float
+    price: Price | None
+    is_whole: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +52,14 @@ class HostBoxes:
         ``(H,)`` most that it draws; NaN where nothing is known.
     notes
         Which part was taken, and what is not known.
+    lines
+        Hosts, alike ones together.
     """
 
     units: Float64s
     watts: Float64s
     notes: tuple[str, ...]
+    lines: tuple[HostLine, ...]
 
 
 def has_racks(fabric: Fabric) -> bool:
@@ -44,8 +74,9 @@ def host_boxes(fabric: Fabric, parts: Mapping[str, Part], default_units: float) 
     nic_part[fabric.nic_host] = fabric.node_part[fabric.num_accelerators : fabric.num_accelerators + fabric.num_nics]
     rows = np.stack([fabric.host_part, fabric.host_num_accelerators, nic_part, num_nics], axis=1)
     kinds, kind_of = np.unique(rows, axis=0, return_inverse=True)
-    units, watts, notes = [], [], []
-    for accelerator_idx, accelerators, nic_idx, nics in kinds.tolist():
+    units, watts, notes, lines = [], [], [], []
+    counts = np.bincount(kind_of.ravel(), minlength=len(kinds)).tolist()
+    for count, (accelerator_idx, accelerators, nic_idx, nics) in zip(counts, kinds.tolist(), strict=True):
         accelerator = fabric.parts[accelerator_idx] if accelerator_idx >= 0 else None
         nic = fabric.parts[nic_idx] if nic_idx >= 0 else None
         box = _box(parts, accelerator, accelerators, nic, nics)
@@ -64,8 +95,24 @@ def host_boxes(fabric: Fabric, parts: Mapping[str, Part], default_units: float) 
         if not has_racks(fabric) and (box is None or "rack_units" not in box.values):
             notes.append(f"hosts of {what} are {default_units:g} U high: no host part says otherwise")
         watts.append(draw)
+        price = price_of(box) if box else None
+        is_whole = price is not None
+        if price is None and accelerator is not None:
+            each = price_of(accelerator)
+            price = each.times(accelerators) if each else None
+            if price:
+                notes.append(f"the price of hosts of {what} is that of their accelerators alone")
+        model = box.id if box else f"{accelerator.id} × {accelerators}" if accelerator else ""
+        lines.append(
+            HostLine(model, count, accelerators, draw * count, price.times(count) if price else None, is_whole)
+        )
     of = kind_of.ravel()
-    return HostBoxes(np.asarray(units, np.float64)[of], np.asarray(watts, np.float64)[of], tuple(dict.fromkeys(notes)))
+    return HostBoxes(
+        np.asarray(units, np.float64)[of],
+        np.asarray(watts, np.float64)[of],
+        tuple(dict.fromkeys(notes)),
+        tuple(lines),
+    )
 
 
 def _box(

@@ -76,6 +76,17 @@ def bill_dict(bill: Bill) -> dict[str, Any]:
             {"model": line.model, "count": line.count, "cables": line.cables, "price": _price(line.price)}
             for line in bill.nics
         ],
+        "host_models": [
+            {
+                "model": line.model or None,
+                "count": line.count,
+                "accelerators": line.accelerators,
+                "kw": _known(to_kw(line.watts)),
+                "price": _price(line.price),
+                "price_is_of": None if line.price is None else "host" if line.is_whole else "accelerators",
+            }
+            for line in bill.hosts
+        ],
         "racks": {"hosts": bill.host_racks, "network": bill.network_racks, "rows": bill.rows},
         "power_kw": {
             "hosts": to_kw(power.hosts_watts),
@@ -89,9 +100,11 @@ def bill_dict(bill: Bill) -> dict[str, Any]:
             "network_rack_most": to_kw(power.network_rack_most_watts),
         },
         "price_usd": _price(bill.price),
+        "whole_price_usd": _price(bill.whole_price),
         "unpriced": list(bill.unpriced),
         "per_accelerator": {
             "network_price_usd": _price(bill.price.times(1 / accelerators)),
+            "whole_price_usd": _price(bill.whole_price.times(1 / accelerators) if bill.whole_price else None),
             "network_watts": power.network_watts / accelerators,
             "total_watts": power.total_watts / accelerators,
         },
@@ -176,13 +189,24 @@ def bill_rows(bill: Bill) -> list[list[object]]:
     rows += [
         {
             "class": "nic",
-            "item": "with the hosts",
+            "item": "",
             "model": line.model,
             "count": line.count,
             "ports_used": line.cables,
             **_price_cells(line.price),
         }
         for line in bill.nics
+    ]
+    rows += [
+        {
+            "class": "host",
+            "item": f"of {line.accelerators} accelerators",
+            "model": line.model,
+            "count": line.count,
+            "kw": _known(to_kw(line.watts)),
+            **_price_cells(line.price),
+        }
+        for line in bill.hosts
     ]
     rows.append({"class": "rack", "item": "hosts", "count": bill.host_racks, "kw": to_kw(power.hosts_watts)})
     rows.append({"class": "rack", "item": "network", "count": bill.network_racks})

@@ -60,6 +60,28 @@ def test_power_is_that_of_the_parts(bill: Bill) -> None:
     assert any("taken as dgx-h100" in note for note in bill.notes)
 
 
+def test_hosts_are_priced_apart(bill: Bill) -> None:
+    (hosts,) = bill.hosts
+    parts = load_parts()
+    assert (hosts.model, hosts.count, hosts.accelerators, hosts.watts) == ("dgx-h100", 63, 8, 63 * 10_200)
+    assert hosts.price is not None
+    assert hosts.price.typical_usd == 504 * parts["h100-sxm"].number("price_usd")
+    assert not hosts.is_whole
+    assert bill.whole_price is not None
+    nics = 504 * parts["connectx-7-400g"].number("price_usd")
+    assert bill.whole_price.typical_usd == pytest.approx(bill.price.typical_usd + hosts.price.typical_usd + nics)
+
+
+def test_a_host_with_a_price_brings_its_nics() -> None:
+    found = bill_of(load_fabric("gb200-nvl72-8-racks"))
+    (trays,) = found.hosts
+    assert (trays.model, trays.count, trays.is_whole) == ("gb200-tray", 144, True)
+    assert found.whole_price is not None
+    assert found.whole_price.typical_usd == pytest.approx(
+        found.price.typical_usd + 144 * load_parts()["gb200-tray"].number("price_usd")
+    )
+
+
 def test_price_is_a_band_around_the_typical_one(bill: Bill) -> None:
     assert bill.price.low_usd == pytest.approx(0.7 * bill.price.typical_usd)
     assert bill.price.high_usd == pytest.approx(1.5 * bill.price.typical_usd)
