@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from reports.palette import INKS, JOBS
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Block", "Page", "Panel", "Table", "Tile", "cell_text", "render_page", "script_json"]
+__all__ = ["Block", "Download", "Page", "Panel", "Table", "Tile", "cell_text", "render_page", "script_json"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,28 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Download:
+    """A file that travels inside the page, packed, and is saved by a button.
+
+    Attributes
+    ----------
+    file_name, label
+        Name of the file, and what the button says.
+    text
+        What is in it.
+    """
+
+    file_name: str
+    label: str
+    text: str
+
+    @property
+    def packed(self) -> str:
+        """Base64 of the gzipped text."""
+        return base64.b64encode(gzip.compress(self.text.encode(), 6, mtime=0)).decode("ascii")
+
+
+@dataclass(frozen=True)
 class Block:
     """One section of a page.
 
@@ -73,6 +97,8 @@ class Block:
         Data of `reports.explorer`, and the names of the placements in it.
     table
         The figures; folded away below a picture.
+    downloads
+        Files to take along.
     models
         What reckoned the figures, by the names of `reports.models`: their errors are told below the picture.
     """
@@ -88,6 +114,7 @@ class Block:
     explorer_views: Sequence[str] = ()
     short: str = ""
     panels: Sequence[Panel] = ()
+    downloads: Sequence[Download] = ()
     models: Sequence[str] = ()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from planner.report import FabricStudy
 from reports.explorer import explorer_json
 from reports.figures.tiers import TierLinks, tiers_of
 from reports.markdown import render_markdown
 from reports.page import Block, Page, Table, Tile, render_page
+from reports.pages.bill import bill_blocks, bill_tiles
 from reports.pages.collectives import collectives_blocks
+from topologies.bill.bill import bill_of
 from topologies.fabric import Fabric
 
 __all__ = ["FabricPage"]
@@ -29,6 +29,7 @@ class FabricPage:
     def page(self, study: FabricStudy) -> Page:
         """Return what stands on the page."""
         fabric, tiers = study.fabric, tiers_of(study.fabric)
+        bill = bill_of(fabric)
         words = (
             f"{fabric.num_accelerators:,} accelerators on {fabric.num_hosts:,} hosts, in {fabric.num_domains:,} "
             f"scale-up domains, {fabric.num_leaf_groups:,} leaf groups and {fabric.num_pods:,} "
@@ -46,7 +47,7 @@ class FabricPage:
                 short="Fabric",
             ),
             *collectives_blocks(fabric),
-            Block("bill", "Bill of parts", _BILL, table=_bill(fabric)),
+            *bill_blocks(bill),
         ]
         if fabric.assumptions:
             blocks.append(Block("assumed", "What was assumed", "Not in the sources.", notes=fabric.assumptions))
@@ -57,15 +58,9 @@ class FabricPage:
             blocks,
             study.provenance,
             eyebrow="Fabric report",
-            tiles=_tiles(fabric, tiers),
+            tiles=[*_tiles(fabric, tiers), *bill_tiles(bill)],
             made=made,
         )
-
-
-_BILL = (
-    "Nodes of the graph by part. Power is the part's own figure at most; prices are planning estimates, never quotes. "
-    "A dash is a figure that the catalogue does not have."
-)
 
 
 def _tiles(fabric: Fabric, tiers: list[TierLinks]) -> list[Tile]:
@@ -86,19 +81,3 @@ def _tiles(fabric: Fabric, tiers: list[TierLinks]) -> list[Tile]:
         ratio = scale_out[0].total_gbps / scale_out[1].total_gbps
         tiles.append(Tile("Oversubscription", f"{ratio:.3g} : 1", f"{scale_out[0].name} over {scale_out[1].name}"))
     return tiles
-
-
-def _bill(fabric: Fabric) -> Table:
-    """Return count, power and price of the nodes by part."""
-    rows: list[list[object]] = []
-    total_watts = total_usd = 0.0
-    for idx in np.unique(fabric.node_part[fabric.node_part >= 0]).tolist():
-        part, count = fabric.parts[idx], int(np.count_nonzero(fabric.node_part == idx))
-        watts, usd = part.number("watts", 0.0), part.number("price_usd", 0.0)
-        total_watts, total_usd = total_watts + count * watts, total_usd + count * usd
-        rows.append(
-            [part.id, part.description, count, count * watts / 1e3 if watts else "–", count * usd if usd else "–"]
-        )
-    if len(rows) > 1:
-        rows.append(["together, as far as known", "", "", total_watts / 1e3 or "–", total_usd or "–"])
-    return Table(["part", "what", "count", "kW", "US$"], rows)

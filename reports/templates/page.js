@@ -25,6 +25,15 @@
   const near = new IntersectionObserver((seen) => seen.forEach((e) => { if (e.isIntersecting) { near.unobserve(e.target); draw(e.target); } }), {rootMargin: "600px"});
   addEventListener("beforeprint", () => { figures.filter((b) => !b.dataset.drawn).forEach(draw); document.querySelectorAll("details").forEach((d) => { d.open = true; }); });
   document.getElementById("theme").addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; figures.filter((b) => b.dataset.drawn).forEach(draw); });
+  // Files that travel packed inside the page.
+  document.querySelectorAll(".download").forEach((button) => button.addEventListener("click", async () => {
+    const raw = atob(button.dataset.packed), packed = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) packed[i] = raw.charCodeAt(i);
+    const text = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], {type: "text/csv"})); link.download = button.dataset.name; link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }));
   document.querySelectorAll(".explorer").forEach((box) => explorer(box, read(box.dataset.json), read("palette")));
   window.drawFigures = () => {
     if (location.hash === "#print") dispatchEvent(new Event("beforeprint")); else figures.forEach((box) => near.observe(box));
