@@ -18,7 +18,7 @@ from planner.state import Availability, ClusterState
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int32s, Int64s
 from topologies.routing.named import routing_named
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 from topologies.routing.static import NextHops
 
 __all__ = ["Problem"]

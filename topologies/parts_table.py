@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import get_args
 
+from topologies.part_attributes import ATTRIBUTES, Attribute
 from topologies.parts import Part, PartClass
-from topologies.parts_catalog import ATTRIBUTES, Attribute, load_parts
+from topologies.parts_catalog import load_parts
 
 __all__ = ["parts_markdown"]
 

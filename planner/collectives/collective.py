@@ -22,7 +22,7 @@ from planner.collectives.point_to_point import exchange_times_s, send_recv_times
 from planner.collectives.sizes import check_sizes
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int64s
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 
 __all__ = ["AUTO", "CollectiveTable", "collective_time", "collective_times"]
 

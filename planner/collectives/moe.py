@@ -22,7 +22,7 @@ from planner.collectives.network_limits import network_limits
 from planner.collectives.point_to_point import exchange_latency_s, scale_up_frac
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Float64s, Int64s
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 
 __all__ = ["Experts", "MoeTable", "moe_times"]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from planner.collectives.definitions import Collective
 from planner.collectives.traffic import Demand, job_flows
 from topologies.fabric import Fabric, Float64s, Int64s, LinkKind
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 from topologies.routing.spray import Spray
 
 __all__ = ["NetworkLimits", "network_limits"]
@@ -77,7 +77,7 @@ def network_limits(
         If a group is not usable or a flow has no way.
     """
     # The scoring of many jobs stands above this module and uses its flows.
-    from planner.congestion.score import loads_of
+    from planner.congestion.loads import loads_of
 
     flows = job_flows(fabric, groups, [Demand(1.0, collective, algorithm) for _ in groups])
     loads = loads_of(fabric, flows, routing or Spray())

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.collectives.traffic import JobFlows
+from planner.congestion.loads import loads_of
 from planner.congestion.maxmin import link_rate, max_min_rates
-from planner.congestion.score import alone_rates, loads_of
+from planner.congestion.score import alone_rates
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind
 from topologies.routing.ecmp import Ecmp

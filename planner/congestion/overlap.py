@@ -8,17 +8,13 @@ two are worked out in turns from the times alone until they agree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from planner.congestion.incidence import Incidence
+from planner.congestion.loads import Loads
 from planner.congestion.maxmin import MaxMin, contended, link_rate, max_min_rates
 from topologies.routing.rows import sum_at
-
-if TYPE_CHECKING:
-    from planner.congestion.score import Loads
 
 __all__ = ["expected_inverse_rates"]
 

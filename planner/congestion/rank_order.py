@@ -21,7 +21,7 @@ from planner.congestion.parallel_layout import AXES, Axis, ParallelLayout
 from planner.congestion.score import score_flows
 from topologies.errors import InputError
 from topologies.fabric import Fabric
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 from topologies.routing.rows import Int64s
 
 __all__ = ["RankOrder", "best_rank_order", "communication_s", "locality_order", "ring_crossings"]

@@ -20,7 +20,7 @@ from planner.congestion.score import score_flows
 from planner.workloads.machine import used_of_domain
 from topologies.errors import InputError
 from topologies.fabric import Fabric
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 from topologies.routing.spray import Spray
 
 __all__ = ["FabricPricer"]

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.collectives.traffic import Demand, job_flows
-from planner.congestion.score import alone_rates, loads_of
+from planner.congestion.loads import loads_of
+from planner.congestion.score import alone_rates
 from planner.problem import Problem
 from topologies.fabric import Float64s
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from topologies.errors import InputError
+from topologies.part_attributes import ATTRIBUTES
 from topologies.parts import Part
-from topologies.parts_catalog import ATTRIBUTES, find_part, load_parts
+from topologies.parts_catalog import find_part, load_parts
 from topologies.parts_table import parts_markdown
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from topologies.files.reading import nearest
 from topologies.files.validated import RuleError, StrictModel
+from topologies.part_attributes import ATTRIBUTES, Attribute
 from topologies.parts import PartClass
-from topologies.parts_catalog import ATTRIBUTES, Attribute
 
 __all__ = ["AttributeValue", "PartEntry", "PartsFile"]
 

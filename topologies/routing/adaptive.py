@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.routing.clos import GENERAL, ClosTables
+from topologies.routing.network import Batch, NetworkTables
 from topologies.routing.pieces import Pieces
-from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Float64s, Int64s, count_at, running_total, spans, sum_at
 from topologies.routing.search import SearchTables, SplitWays
 from topologies.routing.spray import Spray, add_access

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from topologies.routing.network import Batch, NetworkTables
 from topologies.routing.pieces import Pieces
-from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Int64s
 from topologies.routing.walk import DOWN, Hop, walk
 

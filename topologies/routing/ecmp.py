@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.errors import InputError
+from topologies.routing.network import Batch, NetworkTables
 from topologies.routing.pieces import Pieces
-from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Int64s
 from topologies.routing.walk import Hop, walk
 

@@ -9,7 +9,7 @@ from topologies.errors import InputError
 from topologies.routing.adaptive import Adaptive
 from topologies.routing.dmodk import DModK
 from topologies.routing.ecmp import Ecmp
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 from topologies.routing.spray import Spray
 from topologies.routing.static import NextHops, Static
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from topologies.routing.channels import Channels, PlaneChannels
 from topologies.routing.clos import GENERAL, ClosTables
+from topologies.routing.network import Batch, NetworkTables
 from topologies.routing.pieces import Pieces
 from topologies.routing.plane import Plane
-from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Float64s, Int64s, count_at, spans
 from topologies.routing.search import SplitWays
 from topologies.routing.split_bundles import SplitBundles

@@ -12,8 +12,8 @@ import numpy as np
 
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int32s
+from topologies.routing.network import Batch, NetworkTables
 from topologies.routing.pieces import Pieces
-from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Int64s, frozen
 
 __all__ = ["NO_ROUTE", "NextHops", "Static"]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.routing.clos import GENERAL, ClosTables
+from topologies.routing.network import Batch, NetworkTables
 from topologies.routing.pieces import Pieces
-from topologies.routing.router import Batch, NetworkTables
 from topologies.routing.rows import Int64s, count_at, running_total, spans
 
 __all__ = ["Choice", "Hop", "walk"]

@@ -8,8 +8,8 @@ import pytest
 
 import planner.collectives.traffic
 from planner.collectives.traffic import Demand, job_flows
+from planner.congestion.loads import loads_of
 from planner.congestion.maxmin import link_rate
-from planner.congestion.score import loads_of
 from tests.topologies.fabrics import fabric_from
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Float64s, LinkKind

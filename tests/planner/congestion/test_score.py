@@ -7,14 +7,15 @@ import pytest
 
 from planner.collectives.traffic import Demand, job_flows
 from planner.congestion.events import run_events
+from planner.congestion.loads import loads_of
 from planner.congestion.report import CongestionReport
-from planner.congestion.score import loads_of, score_flows
+from planner.congestion.score import score_flows
 from planner.congestion.time_shift import best_time_shift
 from tests.fixtures.clos_fabrics import boxes, leaf_spine
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 from topologies.routing.dmodk import DModK
-from topologies.routing.router import Routing
+from topologies.routing.network import Routing
 from topologies.routing.spray import Spray
 
 

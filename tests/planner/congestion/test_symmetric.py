@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.collectives.traffic import Demand, job_flows
+from planner.congestion.loads import loads_of
 from planner.congestion.maxmin import bottleneck_rates
-from planner.congestion.score import loads_of
 from planner.congestion.symmetric import RailSymmetry
 from tests.fixtures.clos_fabrics import boxes, leaf_spine, rail_pods
 from topologies.errors import InputError

@@ -15,7 +15,8 @@ from topologies.routing.clos import GENERAL
 from topologies.routing.dmodk import DModK
 from topologies.routing.ecmp import Ecmp
 from topologies.routing.flow_links import FlowLinks
-from topologies.routing.router import NetworkTables, Router, Routing, router_for
+from topologies.routing.network import NetworkTables, Routing
+from topologies.routing.router import Router, router_for
 from topologies.routing.spray import Spray
 
 SINGLE_WAY: list[Routing] = [Ecmp(seed=3), DModK()]
