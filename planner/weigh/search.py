@@ -8,6 +8,7 @@ are priced again in the order of their bounds until the next bound is no better 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,17 @@ from planner.workloads.training import Mappings, TrainingJob, check_mappings, wh
 from topologies.errors import InfeasibleError, InputError
 from topologies.units import format_bytes
 
-__all__ = ["Candidates", "Found", "Scan", "all_mappings", "check_mapping", "check_pinned", "parse_pinned", "search"]
+__all__ = [
+    "Candidates",
+    "Found",
+    "Scan",
+    "all_mappings",
+    "bounds_of",
+    "check_mapping",
+    "check_pinned",
+    "parse_pinned",
+    "search",
+]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -164,29 +175,44 @@ def all_mappings(job: TrainingJob, num_accelerators: int, candidates: Candidates
     micro = choices("micro_batch", [b for b in _divisors(job.global_batch) if b <= (tried.most_micro_batch or b)])
     zero = choices("zero", list(tried.zero_levels))
     bubble = np.array([0.0, 1.0]) if tried.zero_bubble else np.zeros(1)
-    for t in tp:
-        for c in cp:
-            for p in pp:
-                dp, rest = divmod(num_accelerators, int(t * c * p))
-                if rest or job.global_batch % dp or ("dp" in pinned and pinned["dp"] != dp):
-                    continue
-                # Chunks that would give the fullest stage more layers than it needs are never tried.
-                even = np.ceil(model.layers / (p * virtual)) * virtual == np.ceil(model.layers / p)
-                chunks = (
-                    virtual[(virtual * p <= model.layers) & (even | ("virtual" in pinned))] if p > 1 else virtual[:1]
-                )
-                grid = np.meshgrid(ep, chunks, micro, zero, bubble if p > 1 else bubble[:1], indexing="ij")
-                e, v, b, z, zb = (axis.ravel() for axis in grid)
-                block = Mappings.of(
-                    tp=t, cp=c, dp=float(dp), pp=p, ep=e, virtual=v, micro_batch=b, zero=z, zero_bubble=zb
-                )
-                legal = check_mappings(job, block, num_accelerators)
-                # ZB-H1 is 1F1B with weight gradients moved; it has one chunk a stage (Qi et al. 2023, section 2).
-                legal &= (block.zero_bubble == 0) | (block.virtual == 1)
-                # Weights or gradients that move for each of many micro-batches do not go with pipelines.
-                legal &= (block.zero < 2) | (block.pp == 1)
-                if legal.any():
-                    yield block.take(np.flatnonzero(legal))
+    grids: dict[bytes, list[_Floats]] = {}
+    pending: list[list[_Floats]] = []
+    rows = 0
+    for t, c, p in itertools.product(tp, cp, pp):
+        dp, rest = divmod(num_accelerators, int(t * c * p))
+        if rest or job.global_batch % dp or ("dp" in pinned and pinned["dp"] != dp):
+            continue
+        # Chunks that would give the fullest stage more layers than it needs are never tried.
+        even = np.ceil(model.layers / (p * virtual)) * virtual == np.ceil(model.layers / p)
+        chunks = virtual[(virtual * p <= model.layers) & (even | ("virtual" in pinned))] if p > 1 else virtual[:1]
+        key = chunks.tobytes() + bytes([int(p > 1)])
+        if key not in grids:
+            # Weights or gradients that move for each of many micro-batches do not go with pipelines.
+            levels = zero[zero < 2] if p > 1 else zero
+            grid = np.meshgrid(ep, chunks, micro, levels, bubble if p > 1 else bubble[:1], indexing="ij")
+            grids[key] = [axis.ravel() for axis in grid]
+        own = grids[key]
+        fixed = [np.full(len(own[0]), value, np.float64) for value in (t, c, dp, p)]
+        pending.append([*fixed, *own])
+        rows += len(own[0])
+        if rows >= _BLOCK:
+            yield from _legal(job, num_accelerators, pending)
+            pending, rows = [], 0
+    yield from _legal(job, num_accelerators, pending)
+
+
+def _legal(job: TrainingJob, num_accelerators: int, parts: list[list[_Floats]]) -> Iterator[Mappings]:
+    """Yield what is legal of some ways, given as columns."""
+    if not parts:
+        return
+    names = ("tp", "cp", "dp", "pp", "ep", "virtual", "micro_batch", "zero", "zero_bubble")
+    columns = {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+    block = Mappings(**columns, recompute_frac=np.full(len(columns["tp"]), np.nan))
+    legal = check_mappings(job, block, num_accelerators)
+    # ZB-H1 is 1F1B with weight gradients moved; it has one chunk a stage (Qi et al. 2023, section 2).
+    legal &= (block.zero_bubble == 0) | (block.virtual == 1)
+    if legal.any():
+        yield block.take(np.flatnonzero(legal))
 
 
 def check_mapping(job: TrainingJob, machine: Machine, mapping: Mappings) -> None:
@@ -277,6 +303,13 @@ def search(
     return Scan.of(job, machine, candidates).best(pricer, keep=keep)
 
 
+def bounds_of(job: TrainingJob, machine: Machine, mappings: Mappings) -> _Floats:
+    """Return a lower bound of each mapping's step time, ``(N,)``: its time without any communication."""
+    return np.concatenate(
+        [step_times(job, machine, mappings.take(rows), _Free()).total_s for rows in _blocks(len(mappings))]
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """All mappings of a job that fit a machine, with their lower bounds: best found again and again under other links.
@@ -329,9 +362,7 @@ class Scan:
                 fix="take more accelerators or ones with more memory",
             )
         fit = mappings.take(fitting)
-        bound = np.concatenate(
-            [step_times(job, machine, fit.take(rows), _Free()).total_s for rows in _blocks(len(fit))]
-        )
+        bound = bounds_of(job, machine, fit)
         order = np.argsort(bound, kind="stable")
         return cls(job, machine, fit.take(order), bound[order], len(mappings))
 

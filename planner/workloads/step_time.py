@@ -24,6 +24,7 @@ _OPTIMIZER_TRAFFIC_BYTES = 4.0 + 6 * 4.0 + 2.0
 # (DeepSeek-V3 keeps 20 of 132, arXiv:2412.19437, section 3.2.2) and memory bandwidth. Fitted with the generations.
 _OVERLAP_TAX_FRAC = 0.25
 # Tokens to experts leave in the precision of the products, and come back in bf16 (DeepSeek-V3, section 3.2.2).
+_FEWEST_TO_GROUP = 512
 _DISPATCH_BYTES = {"bf16": 2.0, "fp8": 2.0, "mxfp8": 2.0, "fp4": 2.0}
 
 
@@ -95,7 +96,7 @@ def step_times(job: TrainingJob, machine: Machine, mappings: Mappings, pricer: P
     """
     m, framework = mappings, job.framework
     price = pricer or BandwidthPricer(machine)
-    times = layer_times(job, machine, m)
+    times = _layers(job, machine, m)
     memory = memory_use(job, machine, m)
     layers, dense, routed, embedding = stage_params(job, m)
     layer = _average_layer(job, machine, m, times, price)
@@ -155,6 +156,19 @@ def step_times(job: TrainingJob, machine: Machine, mappings: Mappings, pricer: P
     )
 
 
+def _layers(job: TrainingJob, machine: Machine, m: Mappings) -> LayerTimes:
+    """Return what layers take: reckoned once for all mappings that are alike in what layers depend on."""
+    if len(m) < _FEWEST_TO_GROUP:
+        return layer_times(job, machine, m)
+    key = np.zeros(len(m), np.int64)
+    for column in (m.tp, m.cp, m.ep, m.micro_batch):
+        whole = column.astype(np.int64)
+        key = key * (int(whole.max()) + 1) + whole
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    few = layer_times(job, machine, m.take(first))
+    return LayerTimes(**{field.name: getattr(few, field.name)[inverse] for field in fields(LayerTimes)})
+
+
 def _average_layer(job: TrainingJob, machine: Machine, m: Mappings, times: LayerTimes, price: Pricer) -> _Layer:
     model, framework = job.model, job.framework
     moe = model.num_moe_layers / model.layers
@@ -211,13 +225,16 @@ def _data_parallel(
     def all_groups(collective: str, bytes_a_param: float) -> _Floats:
         total = np.zeros(len(m))
         for count, ranks, stride in groups:
+            if not count.any():
+                continue
             total = total + price.time_s(collective, ranks, stride, count * bytes_a_param)  # type: ignore[arg-type]
         return total
 
-    reduce_all = all_groups("all-reduce", framework.gradient_bytes) * trains
+    whole = m.zero < 1
+    reduce_all = all_groups("all-reduce", framework.gradient_bytes) * trains if whole.any() else np.zeros(len(m))
     reduce = all_groups("reduce-scatter", framework.gradient_bytes) * trains
     gather = all_groups("all-gather", _BF16_BYTES)
-    is_sharded = m.zero >= 1
+    is_sharded = ~whole
     once_reduced = np.where(is_sharded, reduce, reduce_all)
     once_gathered = np.where(is_sharded, gather * trains, 0.0)
     back = 0.0 if job.kind == "evaluate" else 1.0

@@ -31,6 +31,7 @@ _RANKS = re.compile(r"(?:(\d+)-)?(\d+) ranks prefill")
 _NODES = re.compile(r"(\d+) nodes prefill")
 _PROMPT = re.compile(r"(\d+)K input")
 _LIVE = re.compile(r"(\d+)B of (\d+)B input tokens")
+_RATIO = "ratio_vs_"
 _TRIED_EP = (1, 2, 4, 8, 16, 32, 64)
 # "Large" expert parallelism begins with DeepSeek's own unit of prefill, 32 (open-infra-index, day 6).
 _LARGE_EP = (32, 64, 96)
@@ -140,6 +141,17 @@ def _cases(entry: Mapping[str, Any]) -> Iterator[Case]:
                     f"{name} {length} prompts", "figure", float(figure), rate * times, "tokens/s", counts=not why_not,
                     why_not=why_not,
                 )  # fmt: skip
+        for ratio_key, claimed in entry.items():
+            other = part_named(str(ratio_key)[len(_RATIO) :]) if str(ratio_key).startswith(_RATIO) else None
+            if other is None or not isinstance(claimed, (int, float)):
+                continue
+            rival = _rate_on(other, model, phase, prompt)
+            if rival is not None:
+                # Told, not counted: the other system's set-up is not in the case.
+                yield Case.of_figures(
+                    f"{name} {ratio_key}", "ratio", float(claimed), each / rival, "ratio", counts=False,
+                    why_not="how the other system was set up is not told", agrees=(claimed > 1) == (each > rival),
+                )  # fmt: skip
         variant = entry.get("bf16_fp8_variant")
         rate = prefill(prompt, "fp8") if variant else None
         if rate is not None and isinstance(variant, (int, float)):
@@ -147,6 +159,14 @@ def _cases(entry: Mapping[str, Any]) -> Iterator[Case]:
                                   counts=not why_not, why_not=why_not)  # fmt: skip
     if totals:
         yield from _needed(name, totals, setup, prefill(prompt), decode(), why_not)
+
+
+def _rate_on(part: Part, model: Transformer, phase: str, prompt: int) -> float | None:
+    """Return what an accelerator of another part gives in the same phase, in fp8, experts spread as widely as pays."""
+    if phase in ("prefill", "input"):
+        return _best(model, part, _TRIED_EP, "fp8", lambda s: prefill_tokens_per_s(s, prompt))
+    context = prompt + _USUAL_OUTPUT / 2
+    return _best(model, part, _TRIED_EP, "fp8", lambda s: decode_rate(s, context, slo_s=_SLO_S).tokens_per_s)
 
 
 def _needed(
