@@ -190,7 +190,7 @@ def bill_of(fabric: Fabric, *, parts: Mapping[str, Part] | None = None, rules: L
     notes += _too_hot(floor, boxes.watts, rules)
     switches = switch_lines(fabric)
     runs = cable_runs(fabric, floor, rules)
-    cables = cable_lines(fabric, floor, runs, parts, notes)
+    cables = cable_lines(fabric, runs, parts, notes)
     price, unpriced = _price(switches, cables)
     nics = _nics(fabric)
     notes.append("the network's price is that of switches and cables; NICs and hosts are priced apart")

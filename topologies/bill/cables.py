@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from topologies.bill.layout import STANDARD_LENGTHS_M, FloorPlan, LayoutRules
 from topologies.bill.money import Price, price_of
@@ -60,12 +61,23 @@ class CableLine:
 
 @dataclass(frozen=True, eq=False)
 class CableRuns:
-    """The cables between devices: first link, what it joins and ordered length of each, ``(C,)``."""
+    """The cables between devices.
+
+    Attributes
+    ----------
+    link, join_of, length_m
+        ``(C,)`` first link of each, index into `joins` of what it joins, and ordered length.
+    joins
+        What cables join, as in `CableLine`.
+    is_backplane
+        ``(C,)`` whether it is part of a rack: from a scale-up switch that is made for it, within the rack.
+    """
 
     link: Int64s
     joins: tuple[str, ...]
     join_of: Int64s
     length_m: Float64s
+    is_backplane: npt.NDArray[np.bool_]
 
 
 def cable_runs(fabric: Fabric, floor: FloorPlan, rules: LayoutRules) -> CableRuns:
@@ -89,7 +101,24 @@ def cable_runs(fabric: Fabric, floor: FloorPlan, rules: LayoutRules) -> CableRun
     same = fabric.node_tier[fabric.link_source[link]] == fabric.node_tier[fabric.link_target[link]]
     code = tier * 4 + (from_nic <= NodeKind.NIC) * 2 + (same & (tier > 0))
     values, join_of = np.unique(code, return_inverse=True)
-    return CableRuns(link, tuple(_join_name(int(v)) for v in values), join_of.astype(np.int64), ordered)
+    return CableRuns(
+        link,
+        tuple(_join_name(int(v)) for v in values),
+        join_of.astype(np.int64),
+        ordered,
+        _is_backplane(fabric, floor, link, inside),
+    )
+
+
+def _is_backplane(fabric: Fabric, floor: FloorPlan, link: Int64s, inside: Int64s) -> npt.NDArray[np.bool_]:
+    """Return which links run over the backplane of a rack; others are cables."""
+    made_for_it = np.array([part.part_class != "switch" for part in fabric.parts] + [True])
+    is_rack_switch = (fabric.node_kind == NodeKind.SCALE_UP_SWITCH) & (inside < 0) & made_for_it[fabric.node_part]
+    source, target = fabric.link_source[link], fabric.link_target[link]
+    within = floor.node_rack[source] == floor.node_rack[target]
+    within &= fabric.link_kind[link] == LinkKind.SCALE_UP
+    found: npt.NDArray[np.bool_] = within & (is_rack_switch[source] | is_rack_switch[target])
+    return found
 
 
 def _join_name(code: int) -> str:
@@ -132,22 +161,19 @@ def medium_of(part: Part | None) -> str:
     return "optics" if "transceiver_price_usd" in part.values else "unknown"
 
 
-def cable_lines(
-    fabric: Fabric, floor: FloorPlan, runs: CableRuns, parts: Mapping[str, Part], notes: list[str]
-) -> list[CableLine]:
+def cable_lines(fabric: Fabric, runs: CableRuns, parts: Mapping[str, Part], notes: list[str]) -> list[CableLine]:
     """Return the cables, alike ones together; what was assumed is appended to `notes`."""
     rate = fabric.link_capacity_bytes_per_s[runs.link]
-    in_rack = floor.node_rack[fabric.link_source[runs.link]] == floor.node_rack[fabric.link_target[runs.link]]
     rates, rate_of = np.unique(rate, return_inverse=True)
     lengths, length_of = np.unique(runs.length_m, return_inverse=True)
-    key = ((runs.join_of * len(rates) + rate_of) * len(lengths) + length_of) * 2 + in_rack
+    key = ((runs.join_of * len(rates) + rate_of) * len(lengths) + length_of) * 2 + runs.is_backplane
     lines, missing, raised = [], set(), set()
     for code, count in zip(*np.unique(key, return_counts=True), strict=True):
-        rest, is_in_rack = divmod(int(code), 2)
+        rest, is_backplane = divmod(int(code), 2)
         rest, length_idx = divmod(rest, len(lengths))
         join, rate_idx = divmod(rest, len(rates))
         joins, length_m, gbps = runs.joins[join], float(lengths[length_idx]), float(to_gbps(rates[rate_idx]))
-        if joins == "scale-up" and is_in_rack:
+        if is_backplane:
             lines.append(CableLine(joins, gbps, BACKPLANE, "", length_m, int(count), 0, 0.0, None))
             continue
         part = choose_cable(float(rates[rate_idx]), length_m, parts)

@@ -57,14 +57,24 @@ def failure_domains(fabric: Fabric, floor: FloorPlan) -> list[FailureDomain]:
             rows.append(net.worst_cable(int(tier)))
     for tier in np.unique(fabric.node_tier[fabric.node_kind == NodeKind.SWITCH]).tolist():
         rows.append(net.worst_switch(int(tier)))
-    scale_up = np.flatnonzero(fabric.node_kind == NodeKind.SCALE_UP_SWITCH)
+    scale_up = _scale_up_switches(fabric)
     if len(scale_up):
         rows.append(net.worst_scale_up_switch(scale_up))
+    if not fabric.num_nics and np.any(fabric.link_kind == LinkKind.SCALE_UP):
+        rows.append(net.worst_scale_up_cable())
     rows.append(net.worst_place("rack", floor.node_rack, floor.rack_names))
     row_of_node = floor.rack_row[floor.node_rack]
     names = [f"row {i + 1}" for i in range(int(floor.rack_row.max()) + 1)]
     rows.append(net.worst_place("power feed of a row, if not redundant", row_of_node, names))
     return rows
+
+
+def _scale_up_switches(fabric: Fabric) -> Int64s:
+    """Return the scale-up switches, without the routers that are part of one accelerator each."""
+    is_switch = fabric.node_kind == NodeKind.SCALE_UP_SWITCH
+    into = (fabric.link_kind == LinkKind.SCALE_UP) & (fabric.link_source < fabric.num_accelerators)
+    hanging = np.bincount(fabric.link_target[into], minlength=fabric.num_nodes)
+    return np.flatnonzero(is_switch & (hanging != 1))
 
 
 class _Network:
@@ -195,18 +205,37 @@ class _Network:
         return FailureDomain(word, len(members), fabric.node_names[worst], cut, hosts, lost)
 
     def worst_scale_up_switch(self, switches: npt.NDArray[np.integer]) -> FailureDomain:
-        """Return the scale-up switch with the most capacity: what its domain loses."""
+        """Return the scale-up switch with the most capacity: what its domain loses.
+
+        Of a switch that no accelerator hangs on, the share of all such switches.
+        """
         fabric = self.fabric
         into = np.isin(fabric.link_target, switches)
         load = np.bincount(fabric.link_target[into], weights=self.capacity[into], minlength=fabric.num_nodes)
         worst = int(switches[np.argmax(load[switches])])
         members = fabric.link_source[into & (fabric.link_target == worst)]
         members = members[members < fabric.num_accelerators]
-        domain = fabric.accelerator_domain[members[0]] if len(members) else -1
-        of_domain = np.flatnonzero(fabric.accelerator_domain == domain)
-        total = float(fabric.accelerator_scale_up_bytes_per_s[of_domain].sum())
-        lost = float(load[worst]) / total if total else 0.0
+        if len(members):
+            of_domain = np.flatnonzero(fabric.accelerator_domain == fabric.accelerator_domain[members[0]])
+            from_below = into & (fabric.link_target == worst) & (fabric.link_source < fabric.num_accelerators)
+            total = float(fabric.accelerator_scale_up_bytes_per_s[of_domain].sum())
+            lost = float(self.capacity[from_below].sum()) / total
+        else:
+            lost = float(load[worst] / load[switches].sum())
         return FailureDomain("scale-up switch (of its domain)", len(switches), fabric.node_names[worst], 0, 0, lost)
+
+    def worst_scale_up_cable(self) -> FailureDomain:
+        """Return the fastest link between accelerators, or between routers on them."""
+        fabric = self.fabric
+        links = np.flatnonzero(
+            (fabric.link_kind == LinkKind.SCALE_UP) & (fabric.link_source >= fabric.num_accelerators)
+        )
+        links = links[fabric.link_target[links] >= fabric.num_accelerators]
+        if not len(links):
+            links = np.flatnonzero(fabric.link_kind == LinkKind.SCALE_UP)
+        worst = int(links[np.argmax(self.capacity[links])])
+        lost = float(self.capacity[worst] / self.capacity[links].sum() * 2)
+        return FailureDomain("scale-up cable", len(links) // 2, fabric.link_name(worst), 0, 0, lost)
 
     def worst_place(self, word: str, place_of_node: Int64s, names: Sequence[str]) -> FailureDomain:
         """Return the rack (or row) that takes down most accelerators."""

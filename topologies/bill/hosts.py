@@ -130,4 +130,4 @@ def _box(
         and (nic is None or part.values.get("nic") == nic.id)
     ]
     known = [part for part in fit if "watts" in part.values]
-    return next(iter(known or fit), None)
+    return (known or fit)[-1] if fit else None  # the last: a user's own parts come after the catalogue's

@@ -143,7 +143,7 @@ def _network(kind: str, accelerators: int, radix: int) -> _Network:
     floor = plan_floor(fabric, rules, host_units=boxes.units, host_watts=boxes.watts, node_units=switch_units(fabric))
     lines = [line for line in switch_lines(fabric) if line.tier != "scale-up"]
     runs = cable_runs(fabric, floor, rules)
-    planned = [line for line in cable_lines(fabric, floor, runs, parts, []) if line.joins != "scale-up"]
+    planned = [line for line in cable_lines(fabric, runs, parts, []) if line.joins != "scale-up"]
     cables = sum(line.count for line in planned)
     optic = parts[_OPTIC]
     price = price_of(optic, length_m=_FIBRE_M)

@@ -15,6 +15,7 @@ import numpy as np
 
 from topologies.bill.bill import Bill
 from topologies.bill.cables import choose_cable, medium_of
+from topologies.bill.switches import switches_inside_hosts
 from topologies.fabric import Fabric, Float64s, Int64s
 from topologies.parts import Part
 from topologies.parts_catalog import load_parts
@@ -57,9 +58,7 @@ def wire_map(bill: Bill, *, parts: Mapping[str, Part] | None = None) -> Iterator
     """
     parts = load_parts() if parts is None else parts
     fabric, runs = bill.fabric, bill.runs
-    in_rack = bill.floor.node_rack[fabric.link_source[runs.link]] == bill.floor.node_rack[fabric.link_target[runs.link]]
-    is_scale_up = np.array([join == "scale-up" for join in runs.joins])[runs.join_of]
-    kept = np.flatnonzero(~(is_scale_up & in_rack))
+    kept = np.flatnonzero(~runs.is_backplane)
     link = runs.link[kept]
     a, b = fabric.link_source[link].astype(np.int64), fabric.link_target[link].astype(np.int64)
     is_down = fabric.node_tier[a] > fabric.node_tier[b]
@@ -114,6 +113,7 @@ class _Ends:
 
     def __init__(self, fabric: Fabric, a: Int64s, b: Int64s, rate_bytes_per_s: Float64s) -> None:
         self.fabric = fabric
+        self.inside = switches_inside_hosts(fabric)
         self.first_switch = fabric.num_accelerators + fabric.num_nics
         tier = fabric.node_tier.astype(np.int64)
         node = np.stack([a, b], axis=1).ravel()
@@ -139,8 +139,10 @@ class _Ends:
         self.sub = np.where(shared > 1, sub, 0).reshape(-1, 2)
 
     def device(self, node: int) -> str:
-        """Return the host of an accelerator or NIC, or the switch."""
+        """Return the host of an accelerator, a NIC or a router on an accelerator; or the switch."""
         fabric = self.fabric
+        if self.inside[node] >= 0:
+            return fabric.host_names[int(self.inside[node])]
         if node < fabric.num_accelerators:
             return fabric.host_names[int(fabric.accelerator_host[node])]
         if node < self.first_switch:
@@ -150,7 +152,7 @@ class _Ends:
     def port(self, node: int, cable: int, side: int) -> str:
         """Return the port at one side of a cable."""
         number, sub = int(self.number[cable, side]), int(self.sub[cable, side])
-        if node < self.first_switch:
+        if node < self.first_switch or self.inside[node] >= 0:
             name = self.fabric.node_names[node].removeprefix(self.device(node) + "/")
             return f"{name}/p{number}" if self.count[node] > 1 else name
         return f"{number}/{sub}" if sub else str(number)

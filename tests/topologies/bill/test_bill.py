@@ -185,6 +185,47 @@ def test_failures_by_hand() -> None:
     assert alone["leaf–spine cable"].accelerators_cut_off == 2
 
 
+def test_failures_without_nics_by_hand() -> None:
+    torus = fabric_from(
+        "schema_version: 1\nkind: torus\nname: t\ngrid: {shape: [4, 4], host_shape: [2, 2]}\n"
+        "hosts: {accelerator: tpu-v5e}\n"
+    )
+    rows = {row.component: row for row in bill_of(torus).failures}
+    assert "scale-up switch (of its domain)" not in rows  # a router is part of its chip
+    assert (rows["scale-up cable"].count, rows["scale-up cable"].capacity_lost_frac) == (32, 1 / 32)
+    boards = fabric_from(
+        "schema_version: 1\nkind: hamming-mesh\nname: t\n"
+        "boards: {rows: 2, columns: 2, shape: [2, 2], accelerator: h100-sxm, link_gbps: 400, switch: qm9700}\n"
+    )
+    found = bill_of(boards)
+    # a switch for each of 2 lines of 2 rows and of 2 columns, alike
+    rows = {row.component: row for row in found.failures}
+    assert (
+        rows["scale-up switch (of its domain)"].count,
+        rows["scale-up switch (of its domain)"].capacity_lost_frac,
+    ) == (
+        8,
+        1 / 8,
+    )
+    assert {line.medium for line in found.cables} <= {"DAC", "AOC"}  # Ethernet and InfiniBand switches have cables
+
+
+def test_a_users_own_host_is_preferred() -> None:
+    own = Part(
+        "own-h100",
+        "host",
+        values={
+            "accelerator": "h100-sxm",
+            "num_accelerators": 8,
+            "nic": "connectx-7-400g",
+            "num_nics": 8,
+            "rack_units": 4,
+            "watts": 9_000,
+        },
+    )
+    assert bill_of(two_units(), parts={**load_parts(), own.id: own}).power.hosts_watts == 63 * 9_000
+
+
 def test_path_diversity_by_hand() -> None:
     (row,) = bill_of(leaf_spine(leaves=3, spines=2, cables=2)).diversity
     # from leaf to leaf over 2 spines with 2 parallel cables on each side: 2 × 2 × 2 ways, 4 without a common cable

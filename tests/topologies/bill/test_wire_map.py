@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 
+import numpy as np
 import pytest
 
-from tests.topologies.fabrics import fabric_from
+from tests.topologies.fabrics import counts, fabric_from
 from topologies.bill.bill import bill_of
 from topologies.bill.wire_map import WIRE_MAP_COLUMNS, wire_map, wire_map_csv
-from topologies.fabric import Fabric
+from topologies.fabric import Fabric, LinkKind
 from topologies.files.fabric_file import load_fabric
+from topologies.formats.importing import import_sources
+from topologies.formats.source import Source
 
 HOSTS = "hosts: {accelerator: h100-sxm, accelerators: 2, nic: connectx-7-400g, nics: 2, count: 4, names: 'h{}'}\n"
 
@@ -79,6 +82,20 @@ def test_every_cable_has_its_own_ports(name: str) -> None:
 
 
 def test_chips_wired_to_each_other_are_in_it() -> None:
-    rows = rows_of(load_fabric("tpu-v5p-cube"))
+    # 4 × 4 × 4 chips, three links each; hosts of 2 × 2 × 1 keep 4 of them inside
+    fabric = load_fabric("tpu-v5p-cube")
+    rows = rows_of(fabric)
+    assert len(rows) == 3 * 64 - 16 * 4
+    assert {row["side_a_device"] for row in rows} <= set(fabric.host_names)
+    assert rows[0]["side_a_name"].startswith("gpu")
     assert rows[0]["description"].startswith("scale-up")
     assert all(row["side_a_device"] != row["side_b_device"] for row in rows)
+
+
+def test_it_reads_back_as_the_network_it_is_of() -> None:
+    fabric = load_fabric("dgx-h100-superpod-1su")
+    again = import_sources([Source("wires.csv", wire_map_csv(bill_of(fabric)))]).fabric
+    assert sorted(again.host_names) == sorted(fabric.host_names)
+    assert counts(again)["leaf_spine"] == counts(fabric)["leaf_spine"] == 256
+    assert counts(again)["nic_leaf"] == counts(fabric)["nic_leaf"] == 248
+    assert np.unique(again.link_capacity_bytes_per_s[again.link_kind == LinkKind.SCALE_OUT]).tolist() == [50e9]
