@@ -41,17 +41,20 @@ class Remedy:
     text
         In words.
     hosts
-        Hosts to bring back, by name.
+        Hosts to bring back, or to be left by others, by name.
     job_ids
         Jobs that move or end.
     changes
         Fields of the job to change, with their new values.
+    ended
+        Those of `job_ids` that find no other place.
     """
 
     text: str
     hosts: tuple[str, ...] = ()
     job_ids: tuple[str, ...] = ()
     changes: tuple[tuple[str, Any], ...] = ()
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def obstacle_text(inventory: Inventory, job: Job) -> str:
     fabric = inventory.fabric
     num_free = int(inventory.free.sum())
     if num_free < job.accelerators:
-        return f"{num_free} are free"
+        return f"{num_free} are free" if job.accelerators_per_host is None else f"{num_free} accelerators are free"
     num_accepted = int((inventory.free & inventory.problem.accepts(job)).sum())
     if num_accepted < job.accelerators:
         return f"{num_free} are free, {num_accepted} of a kind and memory it accepts"

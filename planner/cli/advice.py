@@ -114,7 +114,13 @@ def _why_as_dict(answer: Why) -> dict[str, Any]:
         "asked": answer.asked,
         "obstacles": [{"families": list(o.families), "text": o.text} for o in answer.obstacles],
         "remedies": [
-            {"text": r.text, "hosts": list(r.hosts), "jobs": list(r.job_ids), "changes": _plain(dict(r.changes))}
+            {
+                "text": r.text,
+                "hosts": list(r.hosts),
+                "jobs": list(r.job_ids),
+                "ended": list(r.ended),
+                "changes": _plain(dict(r.changes)),
+            }
             for r in answer.remedies
         ],
     }

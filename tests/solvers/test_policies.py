@@ -63,7 +63,7 @@ def test_reasons_name_what_stands_in_the_way(fabric: Fabric) -> None:
     state = state.with_taken(fabric, "h0", 1)
     cases = {
         Job("a", 28): "needs 28 accelerators; 23 are free",
-        Job("a", 24, accelerators_per_host=4): "needs 6 hosts with 4 free; 23 are free",
+        Job("a", 24, accelerators_per_host=4): "needs 6 hosts with 4 free; 23 accelerators are free",
         Job(
             "a", 20, accelerators_per_host=4, max_leaf_groups=1
         ): "at most 1 leaf group; the 1 leaf group with most room",
