@@ -13,7 +13,15 @@ from planner.problem import Problem
 from planner.score import Score
 from topologies.fabric import LinkKind
 
-__all__ = ["congestion_of", "evaluate", "flows_of", "group_spread", "moved_cost", "stranded_accelerators"]
+__all__ = [
+    "congestion_of",
+    "evaluate",
+    "flows_of",
+    "group_spread",
+    "missed_deadlines",
+    "moved_cost",
+    "stranded_accelerators",
+]
 
 _SILENT = Demand(size_bytes=0)
 
@@ -37,7 +45,7 @@ def evaluate(problem: Problem, placement: Placement, *, seed: int = 0) -> Score:
     slowdown = report.slowdown() if placed else np.ones(0)
     components = {
         "placed_weight": float(sum(job.weight for job in placed)),
-        "missed_deadlines": float(_missed_deadlines(placed, report)),
+        "missed_deadlines": float(missed_deadlines(placed, report)),
         "worst_slowdown": float(slowdown.max(initial=1.0)),
         "excess_slowdown": float((slowdown - 1.0).sum()),
         "unpreferred_accelerators": float(sum(_num_unpreferred(problem, placement, job) for job in placed)),
@@ -89,7 +97,7 @@ def _opened_leaf_groups(problem: Problem, placement: Placement) -> int:
     return int(np.count_nonzero(used & ~busy))
 
 
-def _missed_deadlines(placed: list[Job], report: CongestionReport) -> int:
+def missed_deadlines(placed: list[Job], report: CongestionReport) -> int:
     """Count jobs that end after their deadline: duration × (compute + communication beside others) / (… alone)."""
     if all(job.duration_s is None or job.deadline_s is None for job in placed):
         return 0

@@ -48,7 +48,8 @@ class Result:
     placement, score
         The answer, and what `planner.evaluate.evaluate` says of it.
     bound
-        For each level of the objective, the best value that any placement could reach, in `Score`'s units.
+        For each level of the objective, in `Score`'s units, a value that no placement beats that is as good in all
+        levels before.
     refusals
         One for every job that is not placed.
     run_time_s, seed, solver, versions, fabric_fingerprint

@@ -13,7 +13,7 @@ from planner.job import Job
 from planner.placement import Placement
 from planner.problem import Problem
 from solvers.advisors.defrag import ordered_steps
-from solvers.cp_sat.repair import LoadAware
+from solvers.cp_sat.scopes import LoadAware
 from solvers.fitting import fit
 from solvers.inventory import Inventory, Taken
 from solvers.loads import Loads

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from planner.job import Job
+from planner.objective import LEVELS
 from planner.placement import Placement
 from solvers.cp_sat.bound import slowdown_bounds
+from solvers.cp_sat.exhaust import exhaust
 from solvers.cp_sat.expand import expand
 from solvers.cp_sat.model import build_model
 from solvers.cp_sat.repair import Repair
@@ -28,6 +30,8 @@ _LITTLE_PATIENCE = 3  # the same where nobody is slowed down any more
 
 def improve(search: Search) -> None:
     """Re-place jobs while the time lasts and it helps: many quick repairs, and a model of a part in between."""
+    if exhaust(search):
+        return
     _bound_slowdown(search)
     fruitless = 0
     rings = Uplinks.of(search.problem.live_fabric).capacity[: search.problem.fabric.num_leaf_groups]
@@ -58,9 +62,14 @@ def _bound_slowdown(search: Search) -> None:
 
 
 def _can_improve(search: Search) -> bool:
-    """Tell whether the slow-down is above its bound, jobs are spread, or room is broken up."""
-    return _is_slow(search) or any(
-        search.score[name] > _NOTHING for name in ("cross_leaf_jobs", "opened_leaf_groups", "stranded_accelerators")
+    """Tell whether a level is not at its bound, or jobs are spread."""
+    score = search.score
+    if search.problem.objective.weights is not None:
+        return True
+    return score["cross_leaf_jobs"] > 0 or any(
+        LEVELS[name].sense * (search.bounds[name] - score[name]) > _NOTHING
+        for name in search.problem.objective.levels
+        if name != "placed_weight"
     )
 
 

@@ -1,98 +1,34 @@
 """A quick search on the levels below the weight: take some jobs out, put them back where uplinks have room.
 
-Candidates are compared by the linear form of `solvers.loads`; the best of a handful is put to `evaluate`. A candidate
-that the linear form flattered is remembered, so that it is not put forward again.
+Candidates are compared by the linear form of `solvers.loads` and by counts; the best of a handful is put to `evaluate`.
+A candidate that the linear form flattered is remembered, so that it is not put forward again.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
 from planner.job import Job
 from planner.placement import Placement
+from solvers.cp_sat.levels import Levels
+from solvers.cp_sat.scopes import Crumbs, LoadAware
 from solvers.cp_sat.search import Search
-from solvers.fgd import stranded_by_room
 from solvers.fitting import Policy, fit
 from solvers.inventory import Inventory, Taken
 from solvers.loads import Loads
-from topologies.fabric import Int64s
+from solvers.policies import RandomFit
 
 __all__ = ["Repair"]
 
 _MOST_FREED = 6
-_CRUMBS_FRAC = 0.25  # of the tries go for whole hosts kept whole
+_CRUMBS_FRAC, _RANDOM_FRAC = 0.25, 0.1  # of the tries go for whole hosts kept whole, and anywhere
+_HOME_FRAC = 0.3  # of the tries a running job that was freed goes back to where it runs, if it can
+_OTHERS_FRAC = 0.3  # of the tries jobs that are left out may step in for others, if there are any
+_MOST_OTHERS = 3
 _TRIES = 24  # candidates for one call of `evaluate`
 _TRY_S = 0.002  # what a try counts as in a repeatable run
 _NONE = np.empty(0, np.int64)
-
-
-class LoadAware:
-    """Leaf groups whose uplinks have room first, in pods with room; a single leaf group if one holds the job.
-
-    Parameters
-    ----------
-    loads
-        What the jobs that stay put on the uplinks.
-    rng
-        Breaks ties, and blurs the order for variety.
-    """
-
-    def __init__(self, loads: Loads, rng: np.random.Generator) -> None:
-        self.loads, self.rng = loads, rng
-
-    def scopes(self, inventory: Inventory, job: Job, give: Int64s) -> Iterator[Int64s]:
-        """Yield leaf groups that hold the job, the tightest first; then pods, then everything, by load."""
-        fabric = inventory.fabric
-        ready = np.flatnonzero(give)
-        if self.rng.random() < 0.5:  # the fullest hosts first, as they strand most
-            ready = ready[np.argsort(-inventory.host_busy[ready], kind="stable")]
-        leaf, pod = fabric.host_leaf_group, fabric.host_pod
-        room = np.bincount(leaf[ready], weights=give[ready], minlength=fabric.num_leaf_groups)
-        holds = np.flatnonzero(room >= job.accelerators)
-        for one in holds[np.argsort(room[holds] + self.rng.random(len(holds)), kind="stable")].tolist():
-            yield ready[leaf[ready] == one]
-        load = self.loads.total
-        blur = 0.3 * self.rng.random(fabric.num_leaf_groups)
-        wants = np.ceil(job.accelerators / np.maximum(room, 1)) - 0.5 * (room / max(1.0, room.max(initial=1.0)))
-        cost = (
-            np.maximum(load[: fabric.num_leaf_groups], 0.0) * float(self.rng.choice((0.5, 1.0, 3.0)))
-            + wants * 0.2
-            + blur
-        )
-        by_leaf = ready[np.argsort(cost[leaf[ready]], kind="stable")]
-        pod_room = np.bincount(pod[ready], weights=give[ready], minlength=fabric.num_pods)
-        pods = np.flatnonzero(pod_room >= job.accelerators)
-        for one in pods[np.argsort(load[fabric.num_leaf_groups + pods] + self.rng.random(len(pods)))].tolist():
-            yield by_leaf[pod[by_leaf] == one]
-        yield by_leaf
-
-
-class Crumbs:
-    """Hosts with least free first, blurred, whatever they hang on: leaves whole hosts whole.
-
-    Parameters
-    ----------
-    rng
-        Of the blur.
-    """
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
-
-    def scopes(self, inventory: Inventory, job: Job, give: Int64s) -> Iterator[Int64s]:
-        """Yield leaf groups in random order, or everything."""
-        del job
-        fabric = inventory.fabric
-        ready = np.flatnonzero(give)
-        free = fabric.host_num_accelerators[ready] - inventory.host_busy[ready]
-        ready = ready[np.argsort(free + 1.5 * self.rng.random(len(ready)), kind="stable")]
-        if self.rng.random() < 0.5:
-            leaf = fabric.host_leaf_group[ready]
-            for one in self.rng.permutation(np.unique(leaf)).tolist():
-                yield ready[leaf == one]
-        yield ready
+_Changes = dict[str, Taken | None]
 
 
 class Repair:
@@ -107,35 +43,44 @@ class Repair:
     def __init__(self, search: Search) -> None:
         self.search = search
         self._flattered: set[tuple[tuple[str, bytes], ...]] = set()
-        problem, fabric = search.problem, search.problem.fabric
-        taken = np.bincount(
-            fabric.host_leaf_group[fabric.accelerator_host[~problem.state.free]], minlength=fabric.num_leaf_groups
-        )
-        self._was_free = taken == 0
-        self._stranded = stranded_by_room(problem, popular_frac=1.0)
+        problem = search.problem
+        self._levels = Levels(problem)
+        self._has_deadline = any(job.duration_s and job.deadline_s for job in problem.jobs)
         self.reset()
 
     def reset(self) -> None:
         """Start from the search's best placement."""
-        search = self.search
+        search, problem = self.search, self.search.problem
         self.start = search.placement
-        self.inventory = Inventory(search.problem, self.start)
-        self.loads = Loads(search.problem, self.start)
+        self.inventory = Inventory(problem, self.start)
+        self.loads = Loads(problem, self.start)
+        self.now = {
+            job.id: Taken(self.start.ranks[job.id], self.start.spares.get(job.id, _NONE))
+            for job in problem.jobs
+            if job.id in self.start
+        }
         self.movable = [
-            job
-            for job in search.problem.jobs
-            if job.id in self.start and job.id not in search.problem.running and not job.is_part
+            job for job in problem.jobs if job.id in self.now and (job.movable or job.id not in problem.running)
         ]
+        self.left_out = [job for job in problem.jobs if job.id not in self.now]
+        self._compute_frac = np.zeros(len(problem.jobs))
+        if self._has_deadline:
+            report = search.score.congestion
+            placed = [problem.job_idx[job_id] for job_id in self.start]
+            order = np.sort(np.array(placed, np.int64))
+            compute = np.array([problem.jobs[i].compute_s for i in order.tolist()])
+            alone = compute + report.isolated.time_s
+            self._compute_frac[order] = np.divide(compute, alone, out=np.zeros(len(order)), where=alone > 0)
 
     def step(self) -> bool:
         """Try some candidates and put the best to `evaluate`; tell whether it is better."""
         search = self.search
         if search.placement is not self.start:
             self.reset()
-        if not self.movable:
+        if not self.movable and (search.leads_by_weight or not self.left_out):
             return False
-        now = self._key()
-        best_key, best = now, None
+        best_key = self._key()
+        best: _Changes | None = None
         for _ in range(_TRIES):
             if search.left_s <= 0:
                 break
@@ -145,38 +90,50 @@ class Repair:
                 best_key, best = tried
         if best is None:
             return False
-        changed = Placement(
-            {**self.start.ranks, **{job_id: taken.ranks for job_id, taken in best.items()}},
-            {**self.start.spares, **{job_id: taken.spares for job_id, taken in best.items()}},
-        )
-        if search.offer(changed, "improving by repair"):
+        ranks, spares = dict(self.start.ranks), dict(self.start.spares)
+        for job_id, taken in best.items():
+            ranks.pop(job_id, None)
+            spares.pop(job_id, None)
+            if taken is not None:
+                ranks[job_id], spares[job_id] = taken.ranks, taken.spares
+        if search.offer(Placement(ranks, spares), "improving by repair"):
             self.reset()
             return True
         self._flattered.add(self._mark(best))
         return False
 
     @staticmethod
-    def _mark(taken: dict[str, Taken]) -> tuple[tuple[str, bytes], ...]:
-        return tuple(sorted((job_id, t.ranks.tobytes()) for job_id, t in taken.items()))
+    def _mark(taken: _Changes) -> tuple[tuple[str, bytes], ...]:
+        return tuple(sorted((job_id, b"" if t is None else t.ranks.tobytes()) for job_id, t in taken.items()))
 
     def _key(self) -> tuple[float, ...]:
-        """Return what candidates are compared by, less is better: the levels as far as counts tell, then spread."""
+        """Return what candidates are compared by, less is better: the objective as far as counts tell, then spread."""
         slow = self.loads.slowdown()
-        problem, inventory = self.search.problem, self.inventory
-        fabric = problem.fabric
-        busy = np.bincount(fabric.host_leaf_group, weights=inventory.host_busy, minlength=fabric.num_leaf_groups) > 0
-        free = fabric.host_num_accelerators - inventory.host_busy
-        return (
-            round(float(slow.max(initial=1.0)), 6),
-            round(float((slow - 1).sum()), 6),
-            float(np.count_nonzero(busy & self._was_free)),
-            round(float(self._stranded[free].sum()), 6),
-            float(self.loads.of_job.sum()),
+        problem = self.search.problem
+        components = {
+            "placed_weight": round(sum(problem.jobs[problem.job_idx[i]].weight for i in self.now), 6),
+            "missed_deadlines": float(self._missed(slow)) if self._has_deadline else 0.0,
+            "worst_slowdown": round(float(slow.max(initial=1.0)), 6),
+            "excess_slowdown": round(float((slow - 1).sum()), 6),
+            **self._levels.of_counts(self.inventory, self.now),
+        }
+        key = tuple(-value for value in problem.objective.key(components))
+        return (*key, float(self.loads.of_job.sum()))
+
+    def _missed(self, slow: np.ndarray[tuple[int], np.dtype[np.float64]]) -> int:
+        stretch = self._compute_frac + (1 - self._compute_frac) * slow
+        jobs = self.search.problem.jobs
+        return sum(
+            bool(job.duration_s and job.deadline_s and job.duration_s * stretch[i] > job.deadline_s)
+            for i, job in enumerate(jobs)
+            if job.id in self.now
         )
 
     def _choose(self) -> list[Job]:
         """Choose jobs that are slowed down or share the uplinks of those that are, and some others."""
         rng, problem = self.search.rng, self.search.problem
+        if not self.movable:
+            return []
         idx = np.array([problem.job_idx[job.id] for job in self.movable])
         slow = self.loads.slowdown() - 1.0
         heat = (self.loads.of_job[idx] > 0) @ np.maximum(self.loads.total - 1.0, 0.0)
@@ -189,31 +146,74 @@ class Repair:
         num = min(int(rng.integers(1, _MOST_FREED + 1)), len(idx))
         return [self.movable[i] for i in rng.choice(len(idx), num, replace=False, p=interest / interest.sum())]
 
-    def _try(self, freed: list[Job]) -> tuple[tuple[float, ...], dict[str, Taken]] | None:
+    def _try(self, freed: list[Job]) -> tuple[tuple[float, ...], _Changes] | None:
         """Place some jobs anew, note how it would be, and put everything back."""
-        before = {job.id: Taken(self.start.ranks[job.id], self.start.spares.get(job.id, _NONE)) for job in freed}
+        problem, rng = self.search.problem, self.search.rng
+        before = {job.id: self.now[job.id] for job in freed}
         for job in freed:
-            self.inventory.release(job, before[job.id])
-            self.loads.put(job.id, None)
-        rng = self.search.rng
-        by_crumbs = bool(rng.random() < _CRUMBS_FRAC)
-        policy: Policy = Crumbs(rng) if by_crumbs else LoadAware(self.loads, rng)
-        order = list(rng.permutation(len(freed)))
-        if rng.random() < 0.5:
-            order.sort(key=lambda i: -freed[i].accelerators)
-        after: dict[str, Taken] = {}
-        for i in order:
-            job = freed[i]
-            found = fit(self.inventory, job, policy, may_split=by_crumbs)
-            if found is None:
-                break
-            after[job.id] = self.inventory.take(job, found.hosts, found.counts, found.spare_hosts)
-            self.loads.put(job.id, after[job.id].ranks)
-        key = self._key() if len(after) == len(freed) else None
-        for job in freed:
-            if job.id in after:
-                self.inventory.release(job, after[job.id])
+            self._take_out(job)
+        kind = rng.random()
+        by_crumbs = bool(kind < _CRUMBS_FRAC)
+        policy: Policy = LoadAware(self.loads, rng)
+        if by_crumbs:
+            policy = Crumbs(rng)
+        elif kind > 1 - _RANDOM_FRAC:
+            policy = RandomFit(int(rng.integers(2**31)))
+        may_split = by_crumbs or bool(rng.random() < _RANDOM_FRAC)
+        after: _Changes = {}
+        for job in self._order(freed):
+            taken = self._put(job, policy, may_split=may_split)
+            if taken is not None:
+                after[job.id] = taken
+            elif job.id in before:
+                after[job.id] = None
+        is_whole = all(after[job.id] is not None for job in freed if job.id in problem.running)
+        lost = any(taken is None for taken in after.values())
+        key = None
+        if is_whole and (not lost or not self.search.leads_by_weight or len(after) > len(freed)):
+            key = self._key()
+        for job_id, taken in after.items():
+            if taken is not None:
+                self._take_out(problem.jobs[problem.job_idx[job_id]])
         for job in freed:
             self.inventory.occupy(job, before[job.id])
-            self.loads.put(job.id, before[job.id].ranks)
+            self._hold(job, before[job.id])
         return None if key is None else (key, after)
+
+    def _order(self, freed: list[Job]) -> list[Job]:
+        """Return in which order jobs are put back, now and then with some that are left out."""
+        rng = self.search.rng
+        order = [freed[i] for i in rng.permutation(len(freed))]
+        if rng.random() < 0.5:
+            order.sort(key=lambda job: -job.accelerators)
+        if not self.left_out or rng.random() > _OTHERS_FRAC:
+            return order
+        num = min(int(rng.integers(1, _MOST_OTHERS + 1)), len(self.left_out))
+        others = [self.left_out[i] for i in rng.choice(len(self.left_out), num, replace=False)]
+        return [*others, *order] if rng.random() < 0.5 else [*order, *others]
+
+    def _put(self, job: Job, policy: Policy, *, may_split: bool) -> Taken | None:
+        """Put a job where a policy says, or a running one back where it runs; None if it does not fit."""
+        rng = self.search.rng
+        home = self.search.problem.running.get(job.id)
+        if home is not None and rng.random() < _HOME_FRAC and self.inventory.free[home].all():
+            taken = Taken(home)
+            blocked = self.inventory.usable(job)[self.search.problem.fabric.accelerator_host[home]] == 0
+            if blocked.any():
+                return None
+            self.inventory.occupy(job, taken)
+        else:
+            found = fit(self.inventory, job, policy, may_split=may_split)
+            if found is None:
+                return None
+            taken = self.inventory.take(job, found.hosts, found.counts, found.spare_hosts)
+        self._hold(job, taken)
+        return taken
+
+    def _hold(self, job: Job, taken: Taken) -> None:
+        self.now[job.id] = taken
+        self.loads.put(job.id, taken.ranks)
+
+    def _take_out(self, job: Job) -> None:
+        self.inventory.release(job, self.now.pop(job.id))
+        self.loads.put(job.id, None)

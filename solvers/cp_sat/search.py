@@ -156,6 +156,11 @@ class Search:
         self.tell(phase)
         return True
 
+    def prove(self) -> None:
+        """Take note that no placement is better on the whole: the bounds are what the best one has."""
+        self.bound = self.weight if self.leads_by_weight else self.bound
+        self.bounds = {name: self.score[name] for name in self.problem.objective.levels}
+
     def tell(self, phase: str) -> None:
         """Tell the listener where the run stands."""
         if self.listener is not None and self.best is not None:
@@ -165,7 +170,7 @@ class Search:
         """Return the answer with reasons for what is left out."""
         bounds = dict(self.bounds)
         if "placed_weight" in bounds:
-            bounds["placed_weight"] = max(self.bound, self.score["placed_weight"])
+            bounds["placed_weight"] = max(min(self.bound, bounds["placed_weight"]), self.score["placed_weight"])
         inventory = Inventory(self.problem, self.placement)
         return Result(
             status="optimal" if self._is_proven(bounds) else "feasible",
