@@ -1,4 +1,4 @@
-"""On tiny problems with every rule a job may have, no solver beats brute force, and cp-sat reaches it on every level."""
+"""On tiny problems, with every rule a job may have: no solver beats brute force; cp-sat reaches it on each level."""
 
 from collections.abc import Callable
 
