@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from topologies.builder import FabricBuilder, HostBlock
+from topologies.errors import InputError
 from topologies.fabric import Int64s
 from topologies.formats.inside import HostInside
 from topologies.formats.registry import ReadOptions
@@ -25,7 +26,7 @@ from topologies.parts import Part
 from topologies.parts_catalog import find_part, load_parts
 from topologies.units import from_gb_per_s, from_us, to_gb_per_s
 
-__all__ = ["HostRow", "accelerator_part", "add_rows", "part_named"]
+__all__ = ["HostRow", "accelerator_part", "accelerators_inside", "add_rows", "part_named"]
 
 ASSUMED_SCALE_UP_GB_PER_S = 450.0
 """Scale-up rate of an accelerator that nothing tells, one direction, 10⁹ B/s: NVLink 4 of H100 and H200.
@@ -116,6 +117,8 @@ def add_rows(
         domain_of_row = np.arange(len(rows))
     if options.inside is None and any(row.nics for row in rows):
         guesses.append("each accelerator reaches its NIC at the NIC's rate; accelerators are dealt to NICs in order")
+    if options.inside is not None:
+        guesses += [text for text in options.inside.guesses if text not in guesses]
     blocks: list[tuple[HostBlock, Int64s]] = []
     nic_ids: dict[str, int] = {}
     for first, last in _alike(rows, counts):
@@ -131,7 +134,11 @@ def add_rows(
             host_link_bytes_per_s=max(row.nic_bytes_per_s, default=0.0),
             host_link_latency_s=latency_s,
             racks=None if row.rack is None else [builder.rack(str(r.rack)) for r in rows[first:last]],
+            accelerator_labels=None if options.inside is None else options.inside.accelerators,
+            host_links=options.inside is None,
         )
+        if options.inside is not None:
+            _add_inside(builder, block, row, options.inside, latency_s, guesses)
         blocks.append((block, np.asarray(domain_of_row[first:last])))
         nic_names = (f"{r.name}/{label}" for r in rows[first:last] for label in r.nics)
         nic_ids.update(zip(nic_names, block.nic.ravel().tolist(), strict=True))
@@ -149,12 +156,31 @@ def _alike(rows: Sequence[HostRow], counts: Sequence[int]) -> Iterator[tuple[int
             first = i
 
 
+def accelerators_inside(inside: HostInside, options: ReadOptions) -> int:
+    """Return how many accelerators a host has by the file of its inside.
+
+    Raises
+    ------
+    InputError
+        If another number was asked for.
+    """
+    found = len(inside.accelerators)
+    if options.accelerators not in (None, found):
+        raise InputError(
+            what="the inside of a host has another number of accelerators",
+            where="--accelerators",
+            found=options.accelerators,
+            allowed=f"{found}, as the file of the inside says",
+        )
+    return found
+
+
 def _accelerators(rows: Sequence[HostRow], options: ReadOptions, guesses: list[str]) -> list[int]:
     """Return the accelerators of each host: as told, else one for each NIC that hosts like it have."""
+    if options.inside is not None:
+        return [accelerators_inside(options.inside, options)] * len(rows)
     if options.accelerators is not None:
         return [options.accelerators] * len(rows)
-    if options.inside is not None:
-        return [len(options.inside.accelerators)] * len(rows)
     common = Counter(row.nics for row in rows).most_common(1)[0][0]
     known: Mapping[str, int] = options.gpus_of
     counts, guessed = [], set()
@@ -169,6 +195,48 @@ def _accelerators(rows: Sequence[HostRow], options: ReadOptions, guesses: list[s
         each = " or ".join(map(str, sorted(guessed)))
         guesses.append(f"{each} accelerator{'s' if guessed != {1} else ''} a host, one for each NIC")
     return counts
+
+
+def _add_inside(
+    builder: FabricBuilder, block: HostBlock, row: HostRow, inside: HostInside, latency_s: float, guesses: list[str]
+) -> None:
+    """Add the links inside alike hosts as a file tells them: accelerators to NICs, and direct scale-up links."""
+    place = {label: i for i, label in enumerate(row.nics)}
+    position = [place.get(label, -1) for label in inside.nics]
+    if row.nics and max(position, default=-1) < 0:
+        position = [i if i < len(row.nics) else -1 for i in range(len(inside.nics))]
+        _say(guesses, "NICs of the host's inside and of the network have other names: they are matched in order")
+    links = [(a, position[n], rate) for a, n, rate in inside.nearest if position[n] >= 0]
+    num = len(inside.accelerators)
+    for near in (0, 1):  # accelerators, then NICs, that the file leaves without a partner in this network
+        there = {link[near] for link in links}
+        lonely = [i for i in range(len(row.nics) if near else num) if i not in there]
+        if lonely and row.nics:
+            _say(
+                guesses, f"{'NICs' if near else 'accelerators'} that the host's inside leaves alone are dealt in order"
+            )
+            every = len(row.nics)
+            links += [(i * num // every, i, 0.0) if near else (i, i * every // num, 0.0) for i in lonely]
+    for accelerator, nic, rate in links:
+        builder.add_cables(
+            block.accelerator[:, accelerator],
+            block.nic[:, nic],
+            rate_bytes_per_s=rate or row.nic_bytes_per_s[nic],
+            latency_s=latency_s,
+        )
+    for a, b, rate in inside.pairs:
+        builder.add_cables(
+            block.accelerator[:, a],
+            block.accelerator[:, b],
+            rate_bytes_per_s=rate,
+            latency_s=from_us(SCALE_UP_LATENCY_US),
+        )
+    _say(guesses, "each accelerator reaches its NIC at the NIC's rate; all hosts look like this one inside")
+
+
+def _say(guesses: list[str], text: str) -> None:
+    if text not in guesses:
+        guesses.append(text)
 
 
 def _add_domains(
@@ -199,7 +267,9 @@ def _add_domains(
 
 def _scale_up(part: Part | None, size: int, options: ReadOptions, guesses: list[str]) -> ScaleUpPlan:
     inside: HostInside | None = options.inside
-    if inside is not None and inside.switched_bytes_per_s:
+    if inside is not None:
+        if not inside.switched_bytes_per_s:
+            return ScaleUpPlan("none", 0, None, 0.0, 0.0, False)
         return ScaleUpPlan("switch", 1, None, inside.switched_bytes_per_s, from_us(SCALE_UP_LATENCY_US), True)
     parts = load_parts() if options.parts is None else options.parts
     if part is not None and part.number("scale_up_bytes_per_s", 0.0):

@@ -14,7 +14,7 @@ import numpy as np
 from topologies.builder import FabricBuilder
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
-from topologies.formats.hosts import HostRow, accelerator_part, add_rows
+from topologies.formats.hosts import HostRow, accelerator_part, accelerators_inside, add_rows
 from topologies.formats.registry import Imported, ReadOptions
 from topologies.formats.slurm_files import TopologyPlan
 from topologies.formats.wiring import built, host_pattern
@@ -73,18 +73,20 @@ def fabric_of_plan(
     guesses = list(guesses)
     gpus = _gpus(hosts, options, guesses)
     nic_gbps = options.nic_gbps or ASSUMED_NIC_GBPS
-    nics = [options.nics or count for count in gpus]
+    labels = _nics(gpus, options)
     if options.nic_gbps is None or options.nics is None:
-        each = f"{options.nics}" if options.nics else "one for each accelerator"
+        each = (
+            f"{options.nics}" if options.nics else "as inside a host" if options.inside else "one for each accelerator"
+        )
         guesses.append(f"NICs of {nic_gbps:g} Gb/s, {each}, all on the host's leaf switch; NIC i is on rail i")
     rows = [
         HostRow(
             name=host,
-            nics=tuple(f"nic{i}" for i in range(count)),
-            rails=tuple(range(count)),
-            nic_bytes_per_s=(from_gbps(nic_gbps),) * count,
+            nics=own,
+            rails=tuple(range(len(own))),
+            nic_bytes_per_s=(from_gbps(nic_gbps),) * len(own),
         )
-        for host, count in zip(hosts, nics, strict=True)
+        for host, own in zip(hosts, labels, strict=True)
     ]
     word = "Slurm's topology" if format.startswith("slurm") else "Topology"
     builder = FabricBuilder(options.name or name, description=f"{word}, from {source}.")
@@ -124,10 +126,10 @@ def _matching(plan: TopologyPlan, pattern: str, source: str, left_out: list[str]
 
 
 def _gpus(hosts: Sequence[str], options: ReadOptions, guesses: list[str]) -> list[int]:
+    if options.inside is not None:
+        return [accelerators_inside(options.inside, options)] * len(hosts)
     if options.accelerators is not None:
         return [options.accelerators] * len(hosts)
-    if options.inside is not None:
-        return [len(options.inside.accelerators)] * len(hosts)
     unknown = [host for host in hosts if not options.gpus_of.get(host)]
     if unknown:
         which = (
@@ -135,6 +137,15 @@ def _gpus(hosts: Sequence[str], options: ReadOptions, guesses: list[str]) -> lis
         )
         guesses.append(f"{ASSUMED_GPUS} accelerators {which}")
     return [options.gpus_of.get(host) or ASSUMED_GPUS for host in hosts]
+
+
+def _nics(gpus: Sequence[int], options: ReadOptions) -> list[tuple[str, ...]]:
+    """Return the NICs of each host: as told, as a file of its inside says, else one for each accelerator."""
+    if options.inside is not None and options.nics is None:
+        near = sorted({nic for _, nic, _ in options.inside.nearest})
+        if near:
+            return [tuple(options.inside.nics[nic] for nic in near)] * len(gpus)
+    return [tuple(f"nic{i}" for i in range(options.nics or count)) for count in gpus]
 
 
 def _domains(

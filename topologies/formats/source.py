@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ MAX_SOURCES = 100_000
 """Most files of a folder (LLDP writes one a device)."""
 
 _HEAD_CHARS = 65_536
+_COLOURS = re.compile(rb"\x1b\[[0-9;]{0,20}m")
+"""What terminals are told to underline by; nvidia-smi puts it into files too."""
+
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -139,14 +143,14 @@ def read_head(path: str | os.PathLike[str]) -> Source | None:
             data = gzip.GzipFile(fileobj=stream).read(_HEAD_CHARS) if is_packed else stream.read(_HEAD_CHARS)
     except (OSError, EOFError, zlib.error, ValueError):
         return None
-    return Source(os.fspath(path), data.decode("utf-8-sig", errors="replace"))
+    return Source(os.fspath(path), _COLOURS.sub(b"", data).decode("utf-8-sig", errors="replace"))
 
 
 def _text(path: Path) -> str:
     data = read_bytes(path, max_bytes=MAX_TEXT_BYTES)
     if data[:2] == _GZIP_MAGIC:
         data = _unpacked(data, str(path))
-    text = decode_text(data, str(path))
+    text = decode_text(_COLOURS.sub(b"", data) if b"\x1b[" in data else data, str(path))
     return text.replace("\r\n", "\n") if "\r" in text else text
 
 
