@@ -19,7 +19,7 @@ from topologies.units import from_us
 
 __all__ = ["Wiring", "built", "host_pattern", "natural_key"]
 
-_DIGITS = re.compile(r"(\d+)", re.ASCII)
+_DIGITS = re.compile(r"(\d{1,18})", re.ASCII)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
