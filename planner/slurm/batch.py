@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
+from planner.slurm.leaf_fit import fit
 from planner.slurm.room import Ask, Bools, Ints, Room
 
 if TYPE_CHECKING:
     from topologies.fabric import Fabric
 
-__all__ = ["BatchAnswer", "BatchPlanner", "BatchRequest", "KeepStart"]
+__all__ = ["BatchAnswer", "BatchPlanner", "BatchRequest", "KeepStart", "fault_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,3 +75,23 @@ class KeepStart:
     def plan(self, request: BatchRequest) -> BatchAnswer:
         """Return the start as it is."""
         return BatchAnswer(dict(request.start), {"solver": "leaf-fit"})
+
+
+def fault_of(answer: BatchAnswer, request: BatchRequest, now_s: float) -> str:
+    """Return what is wrong with a planner's answer; empty if every job has its hosts and they all fit together."""
+    room = request.room
+    for ask in request.asks:
+        hosts = answer.placed.get(ask.key)
+        if hosts is None:
+            return f"job {ask.ref} was not placed"
+        if len(hosts) != ask.num_nodes or len(np.unique(hosts)) != ask.num_nodes:
+            return f"job {ask.ref} was given {len(hosts)} hosts"
+        barred = request.forbidden.get(ask.key)
+        if not ask.fits(room)[hosts].all() or (barred is not None and barred[hosts].any()):
+            return f"job {ask.ref} was given a host without room"
+        only = np.zeros(len(room.hosts), np.bool_)
+        only[hosts] = True
+        if fit(ask, room, forbidden=~only) is None:
+            return f"job {ask.ref} was given hosts that break its limits on leaves or blocks"
+        room = room.take([ask.taken(hosts, now_s)])
+    return ""

@@ -11,21 +11,20 @@ import numpy as np
 
 from planner.slurm.admission import Admission, admit
 from planner.slurm.asks import AskMaker, Unplannable
-from planner.slurm.batch import BatchAnswer, BatchPlanner, BatchRequest, KeepStart
+from planner.slurm.batch import BatchAnswer, BatchPlanner, BatchRequest, KeepStart, fault_of
 from planner.slurm.journal import Decision, TrackedJob
-from planner.slurm.leaf_fit import fit
 from planner.slurm.lifecycle import Judgement, Limits, Next, is_parked, judge
-from planner.slurm.records import JobDetail, NodeRecord, PartitionRecord, QueuedJob, ReservationRecord, SiteConfig
-from planner.slurm.records import SlurmTopology as Topology
+from planner.slurm.records import JobDetail, QueuedJob
 from planner.slurm.room import Ask, Ints, Room, Taken, build_room
 from planner.slurm.settings import SlurmSettings
+from planner.slurm.snapshot import Snapshot
 from planner.slurm.updates import PARKED, PINNED, RELEASED, merge_mark, update_line
 from topologies.errors import ScaleplanError
 
 if TYPE_CHECKING:
     from topologies.fabric import Fabric
 
-__all__ = ["CycleOutcome", "CyclePlanner", "Snapshot"]
+__all__ = ["CycleOutcome", "CyclePlanner"]
 
 MAX_ARRAY_TASKS_A_CYCLE = 64
 MAX_NOTES = 20_000
@@ -33,30 +32,6 @@ PIN_MARGIN_S = 2.0  # a pin is sent only if the park lasts for so long yet, or f
 _SOLVER_SHARE = 0.75  # the rest goes to reading its answer, checking it and telling Slurm
 _LEAST_SOLVER_S = 0.1
 _WAITS_FOR_ROOM = ("Resources", "Priority", "None")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What Slurm said at one moment; the nodes were read before the queue.
-
-    Attributes
-    ----------
-    read_s
-        How long reading took.
-    ended
-        Jobs of the journal that have ended, by number, as far as Slurm still tells of them.
-    """
-
-    now_s: float
-    jobs: Sequence[QueuedJob]
-    details: Mapping[int, JobDetail]
-    nodes: Sequence[NodeRecord]
-    partitions: Sequence[PartitionRecord]
-    reservations: Sequence[ReservationRecord]
-    config: SiteConfig
-    topology: Topology
-    read_s: float = 0.0
-    ended: Mapping[str, QueuedJob] = field(default_factory=dict)
 
 
 @dataclass
@@ -352,7 +327,7 @@ class _Cycle:
         began = time.monotonic()
         try:
             answer = self.owner.planner.plan(request)
-            fault = _check(answer, request, self.now_s)
+            fault = fault_of(answer, request, self.now_s)
         except ScaleplanError as error:
             answer, fault = BatchAnswer({}), str(error)
         figures = dict(answer.figures) | {"plan_s": round(time.monotonic() - began, 4)}
@@ -449,23 +424,3 @@ def _common_feature(room: Room, numbers: Ints) -> str | None:
     counts = {feature: sum(feature in features for features in room.features) for feature in shared}
     rare = sorted((count, feature) for feature, count in counts.items() if count < len(room.hosts))
     return rare[0][1] if rare else None
-
-
-def _check(answer: BatchAnswer, request: BatchRequest, now_s: float) -> str:
-    """Return what is wrong with a planner's answer; empty if every job has its hosts and they all fit together."""
-    room = request.room
-    for ask in request.asks:
-        hosts = answer.placed.get(ask.key)
-        if hosts is None:
-            return f"job {ask.ref} was not placed"
-        if len(hosts) != ask.num_nodes or len(np.unique(hosts)) != ask.num_nodes:
-            return f"job {ask.ref} was given {len(hosts)} hosts"
-        barred = request.forbidden.get(ask.key)
-        if not ask.fits(room)[hosts].all() or (barred is not None and barred[hosts].any()):
-            return f"job {ask.ref} was given a host without room"
-        only = np.zeros(len(room.hosts), np.bool_)
-        only[hosts] = True
-        if fit(ask, room, forbidden=~only) is None:
-            return f"job {ask.ref} was given hosts that break its limits on leaves or blocks"
-        room = room.take([ask.taken(hosts, now_s)])
-    return ""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from planner.slurm.batch import BatchPlanner
 from planner.slurm.commands import CommandError, SlurmCommands
 from planner.slurm.control import ControlServer
-from planner.slurm.cycle import CycleOutcome, CyclePlanner, Snapshot
+from planner.slurm.cycle import CycleOutcome, CyclePlanner
 from planner.slurm.heartbeat import remove_heartbeat, write_heartbeat, write_whole
 from planner.slurm.hostfile import remove_old_host_files, write_host_file
 from planner.slurm.journal import LIVE_STATES, Journal
@@ -31,6 +31,7 @@ from planner.slurm.reader import SnapshotReader
 from planner.slurm.renewal import renew
 from planner.slurm.savings import summary
 from planner.slurm.settings import SlurmSettings
+from planner.slurm.snapshot import Snapshot
 from planner.slurm.updates import PARKED, RELEASED, merge_mark, send_updates, update_line
 from topologies.errors import OutputError, ScaleplanError
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from planner.slurm.asks import AskMaker, Unplannable
 from planner.slurm.commands import SlurmCommands
-from planner.slurm.cycle import Snapshot
 from planner.slurm.journal import Decision
 from planner.slurm.leaf_fit import fit
 from planner.slurm.load import leaf_loads
@@ -17,6 +16,7 @@ from planner.slurm.read_jobs import read_details
 from planner.slurm.records import JobDetail, QueuedJob
 from planner.slurm.room import Ask, Ints, Room, build_room
 from planner.slurm.settings import SlurmSettings
+from planner.slurm.snapshot import Snapshot
 from planner.slurm.updates import MAX_MARK_CHARS, merge_mark, send_updates, update_line
 from topologies.hostlist import compress_hosts
 

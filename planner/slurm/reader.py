@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from planner.slurm.asks import needs_of
 from planner.slurm.commands import SlurmCommands
-from planner.slurm.cycle import Snapshot
 from planner.slurm.read_jobs import read_details, read_queue, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_topology
@@ -21,6 +20,7 @@ from planner.slurm.records import (
     SiteConfig,
     SlurmTopology,
 )
+from planner.slurm.snapshot import Snapshot
 
 __all__ = ["SnapshotReader", "with_starts"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from planner.slurm.cycle import Snapshot
 from planner.slurm.journal import TrackedJob
 from planner.slurm.lifecycle import is_parked
 from planner.slurm.settings import SlurmSettings
+from planner.slurm.snapshot import Snapshot
 from planner.slurm.updates import update_line
 
 __all__ = ["MAX_RENEWALS_A_CYCLE", "renew"]

@@ -22,6 +22,14 @@ from tests.slurm.emulator import EmulatedCluster, wait_for
 LUA_MODULE = Path(__file__).parents[2] / "planner/slurm/files/scaleplan_submit.lua"
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# What the planner's own processes see as the time: read anew from a file each time it is asked.
+_STEPPED = """\
+import time
+real = time.time
+time.time = lambda: real() + int(open({clock!r}).read())
+from planner.cli.main import main
+main()
+"""
 SCALEPLAN = [sys.executable, "-c", "from planner.cli.main import main; main()", "slurm"]
 
 _JOB_SUBMIT = """\
@@ -98,12 +106,13 @@ class PlannedCluster(EmulatedCluster):
         path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items()))
         return path
 
-    def start_daemon(self, *, wait: bool = True) -> subprocess.Popen[bytes]:
-        """Start the daemon, and wait for its first heartbeat."""
+    def start_daemon(self, *, wait: bool = True, clock: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start the daemon, and wait for its first heartbeat; `clock` is a file that says how far its clock is off."""
+        program = [sys.executable, "-c", _STEPPED.format(clock=str(clock)), "slurm"] if clock else SCALEPLAN
         with self.log_path.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [*SCALEPLAN, "serve", "-c", str(self.configuration())],
-                env=self.env | {"PATH": self.env["PATH"]},
+                [*program, "serve", "-c", str(self.configuration())],
+                env={name: value for name, value in self.env.items() if name != "LD_PRELOAD"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

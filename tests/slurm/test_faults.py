@@ -196,6 +196,46 @@ def test_the_disk_is_full(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", disk], check=False)
 
 
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["the planner's alone", "the whole cluster's"])
+def test_the_clock_is_stepped(tmp_path: Path, whole: bool) -> None:
+    """Steps by two minutes, for the planner back and forth; a Slurm whose clock goes back starts nothing until then."""
+    if whole and not FAKETIME.exists():
+        pytest.skip("stepping the clock of all of Slurm needs the package faketime")
+    cluster = PlannedCluster(num_nodes=16, nodes_per_leaf=4, settings={"park_s": PARK_S})
+    clock = cluster.root / "clock"
+    step(clock, 0)
+    if whole:
+        cluster.env |= {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(clock),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        faked = " ".join(f"{name}={value}" for name, value in cluster.env.items() if "FAKE" in name.upper())
+        cluster.settings["slurm_bin_dir"] = str(wrapped_tools(tmp_path, f"export {faked}"))
+    with cluster:
+        cluster.start_daemon(wait=False, clock=clock)
+        for seconds in (0, 120) if whole else (0, 120, -120, 0):
+            wait_for(lambda: cluster.beats_since(time.time() - 1), timeout_s=30, what="a heartbeat")
+            jobs = burst(cluster, 4)
+            step(clock, seconds)
+            expect_all_run(cluster, jobs, within_s=PARK_S + LATE_S)
+            expect_each_ran_once(cluster, jobs)
+        jobs = burst(cluster, 2)
+        expect_each_ran_once(cluster, jobs)
+        assert set(jobs) <= set(cluster.planned_hosts())  # and then it plans as before
+
+
+def step(clock: Path, seconds: int) -> None:
+    """Set how far the clock is off, as libfaketime reads it."""
+    new = clock.with_suffix(".new")
+    new.write_text(f"{seconds:+d}\n")
+    new.replace(clock)
+
+
 @pytest.mark.parametrize("kill", [False, True])
 def test_slurmctld_restarted_in_the_middle_of_a_batch(kill: bool) -> None:
     with planned() as cluster:
@@ -219,21 +259,46 @@ def test_scontrol_fails_one_time_in_three(tmp_path: Path) -> None:
         assert any(event["event"] == "Slurm does not answer" for event in cluster.events())
 
 
-def test_a_pinned_host_drained_before_the_start() -> None:
-    with planned(poll_s=0.2) as cluster:
-        for _ in range(5):  # Slurm may start the job before it can be drained: try again
-            job = cluster.sbatch("-N2", "--gres=gpu:8", "-t", "2", wrap="sleep 1")
-            wait_for(lambda job=job: job in cluster.planned_hosts(), timeout_s=15, what="a pin", poll_s=0.01)
-            host = sorted(cluster.planned_hosts()[job])[0]
-            cluster.run("scontrol", "update", f"NodeName={host}", "State=DRAIN", "Reason=test")
-            expect_all_run(cluster, [job], within_s=PARK_S + LATE_S)
-            expect_each_ran_once(cluster, [job])
-            repaired = cluster.journal("SELECT COUNT(*) FROM decisions WHERE action = 'repair' AND ref = ?", str(job))
-            cluster.run("scontrol", "update", f"NodeName={host}", "State=RESUME")
-            if repaired[0][0]:
-                assert host not in cluster.placed()[job]
-                return
-        pytest.fail("the job started before its host could be drained, five times")
+MEDDLE = """\
+if [ $# -eq 0 ] && [ -e {folder}/once ]; then
+   cat > {folder}/stdin
+   hosts=$(grep -o "ReqNodeList=[^ ]*" {folder}/stdin | head -1 | cut -d= -f2)
+   if [ -n "$hosts" ]; then
+      rm {folder}/once
+      scontrol show hostnames "$hosts" | head -1 > {folder}/host
+      scontrol update NodeName=$(cat {folder}/host) WHAT
+   fi
+   exec scontrol < {folder}/stdin
+fi"""
+
+
+@pytest.mark.parametrize(
+    ("what", "undo"),
+    [
+        ("State=DRAIN Reason=test", "State=RESUME"),
+        ("AvailableFeatures=slow ActiveFeatures=slow", "AvailableFeatures=fast ActiveFeatures=fast"),
+    ],
+    ids=["a pinned host is drained", "a constraint refuses the pin"],
+)
+def test_what_happens_to_a_planned_host_just_before_the_pin_is_repaired(tmp_path: Path, what: str, undo: str) -> None:
+    """The stand-in of scontrol takes the host away between the plan and the pin; two cycles later all is mended."""
+    tools = wrapped_tools(tmp_path, MEDDLE.replace("WHAT", what))
+    with planned(slurm_bin_dir=str(tools)) as cluster:
+        nodes = f"NodeName=gpu[0001-{cluster.num_nodes:04d}]"
+        cluster.run("scontrol", "update", nodes, "AvailableFeatures=fast", "ActiveFeatures=fast")
+        (tools / "once").touch()
+        job = cluster.sbatch("-N2", "--gres=gpu:8", "-t", "2", "--constraint=fast", wrap="sleep 1")
+        expect_all_run(cluster, [job], within_s=PARK_S + LATE_S)
+        expect_each_ran_once(cluster, [job])
+        host = (tools / "host").read_text().strip()
+        cluster.run("scontrol", "update", f"NodeName={host}", *undo.split())
+        assert host not in cluster.placed()[job]
+        assert cluster.planned_hosts()[job] == set(cluster.placed()[job])
+        looks = cluster.journal("SELECT action, at_s FROM decisions WHERE ref = ? ORDER BY id", str(job))
+        actions = [action for action, _ in looks]
+        assert actions[:4] == ["pin", "pinned", "repair", "pin"], looks
+        cycles = {at_s for _, at_s in looks[: actions.index("repair") + 2]}
+        assert len(cycles) <= 2  # the cycle after the pin sees it and plans anew
 
 
 def test_a_node_goes_down_under_a_running_job() -> None:

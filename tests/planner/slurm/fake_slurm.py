@@ -10,10 +10,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from planner.slurm.commands import CommandOutput
-from planner.slurm.cycle import Snapshot
 from planner.slurm.read_jobs import SQUEUE_FORMAT, read_details, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_topology
+from planner.slurm.snapshot import Snapshot
 from topologies.hostlist import compress_hosts, expand_hosts
 
 US = "\x1f"
