@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import statistics
 import time
@@ -25,6 +26,7 @@ from tests.fixtures.suites import find_suites
 from tests.slurm.emulator import wait_for
 from tests.slurm.planned import PlannedCluster, all_in
 
+_RPC = re.compile(r"^\s+(\w+)\s+\(\s*\d+\) count:\d+\s+ave_time:(\d+)", re.MULTILINE)
 BEGUN = ("RUNNING", "COMPLETING", "COMPLETED")
 
 
@@ -73,50 +75,72 @@ def _burst(cluster: PlannedCluster) -> float:
 
 
 def bench_scale(table: Table, *, nodes: int = 1024, queued: int = 2000, turns: int = 3) -> None:
-    """1,024 full nodes and 2,000 parked jobs; the daemon is stopped and goes on in turn, beside the same queue."""
-    settings = {"park_s": 240, "poll_s": 1.0}
+    """1,024 full nodes and 2,000 waiting jobs in three ways, in turn: Slurm's own, parked with the planner stopped, and
+    parked with the planner at work."""
+    settings = {"park_s": 600, "poll_s": 1.0}
+    found: dict[str, dict[str, list[float]]] = {"Slurm alone": {}, "planner stopped": {}, "planner": {}}
+    cycles: list[float] = []
     with PlannedCluster(num_nodes=nodes, nodes_per_leaf=16, leaves_per_pod=8, settings=settings) as cluster:
-        fill = [cluster.sbatch("-N16", "--gres=gpu:8", "-t", "60", wrap="sleep 900") for _ in range(nodes // 16)]
+        fill = [cluster.sbatch("-N16", "--gres=gpu:8", "-t", "60", wrap="sleep 1800") for _ in range(nodes // 16)]
         wait_for(lambda: all_in(cluster, fill, "RUNNING"), timeout_s=90, what="the cluster to fill")
-        daemon = cluster.start_daemon()
-        for i in range(queued):
-            cluster.sbatch(f"-N{2 + i % 7}", "--gres=gpu:8", "-t", "30", wrap="sleep 5")
-        latency: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
-        cycles: list[float] = []
+        jobs = [cluster.sbatch(f"-N{2 + i % 7}", "--gres=gpu:8", "-t", "30", wrap="sleep 5") for i in range(queued)]
         for _ in range(turns):
-            for is_stopped in (True, False):
-                os.kill(daemon.pid, signal.SIGSTOP if is_stopped else signal.SIGCONT)
-                time.sleep(2)
-                _ask(cluster, latency[is_stopped], seconds=15)
+            _update(cluster, jobs, "StartTime=now AdminComment=site")
+            _ask(cluster, found["Slurm alone"], seconds=15)
+            _update(cluster, jobs, "StartTime=now+600 AdminComment=scaleplan:parked")
+            daemon = cluster.start_daemon()
+            wait_for(lambda: _parked(cluster) == queued, timeout_s=60, what="the planner to see the queue")
+            _ask(cluster, found["planner"], seconds=15)
             cycles += _cycle_times(cluster)
-        freed = fill[: nodes // 64]
-        cluster.run("scancel", *map(str, freed))
+            os.kill(daemon.pid, signal.SIGSTOP)
+            time.sleep(1)
+            _ask(cluster, found["planner stopped"], seconds=15)
+            peak_mib = _peak_mib(daemon.pid)
+            cluster.stop_daemon()
+        daemon = cluster.start_daemon()
+        cluster.run("scancel", *map(str, fill[: nodes // 64]))
         pins = _first_plan(cluster)
-        peak_mib = _peak_mib(daemon.pid)
+        peak_mib = max(peak_mib, _peak_mib(daemon.pid))
         cycles += _cycle_times(cluster)
-    for name in sorted(latency[False]):
-        alone, ours = (statistics.median(latency[is_stopped][name]) for is_stopped in (True, False))
-        limit = 1.1 * alone
-        table.add(f"{name}, 2,000 parked jobs", ours, against="planner stopped", reference=alone, at_most=limit)
+    for against in ("Slurm alone", "planner stopped"):
+        for name in sorted(found["planner"]):
+            reference, ours = (statistics.median(found[way][name]) for way in (against, "planner"))
+            case = f"{name}, 2,000 waiting jobs"
+            table.add(case, ours, unit="ms", against=against, reference=reference, at_most=1.1 * reference)
     table.add("cycle, 1,024 nodes, 2,000 parked jobs, median", statistics.median(cycles), at_most=2.0)
     table.add("the same, longest", max(cycles), at_most=2.0)
     table.add(f"plan of {pins[0]} jobs after a quarter of the nodes is freed", pins[1], at_most=2.0)
     table.add("memory of the daemon, peak", peak_mib, unit="MiB", at_most=500)
 
 
-def _ask(cluster: PlannedCluster, latency: dict[str, list[float]], *, seconds: float) -> None:
-    asks: dict[str, Callable[[], object]] = {
-        "sinfo": lambda: cluster.run("sinfo", "-h"),
-        "squeue": lambda: cluster.run("squeue", "-h", "-o", "%i %T"),
-        "sbatch": lambda: cluster.sbatch("-N1", "--hold", wrap="true"),
+def _update(cluster: PlannedCluster, jobs: Sequence[int], words: str) -> None:
+    cluster.run("scontrol", text_in="".join(f"update JobId={job} {words}\n" for job in jobs), timeout_s=120)
+    time.sleep(2)
+
+
+def _parked(cluster: PlannedCluster) -> int:
+    status = json.loads(cluster.scaleplan("status", "--json", "-c", str(cluster.root / "planner.yaml")).stdout)
+    return int(status["metrics"]["parked_jobs"])
+
+
+def _ask(cluster: PlannedCluster, found: dict[str, list[float]], *, seconds: float) -> None:
+    """Ask for some time; note what a user waits, and what slurmctld itself spends on each question by its own count."""
+    asks: dict[str, tuple[str, Callable[[], object]]] = {
+        "sinfo": ("REQUEST_NODE_INFO", lambda: cluster.run("sinfo", "-h", "-N")),
+        "squeue": ("REQUEST_JOB_INFO", lambda: cluster.run("squeue", "-h", "-o", "%i %T")),
+        "sbatch": ("REQUEST_SUBMIT_BATCH_JOB", lambda: cluster.sbatch("-N1", "--hold", wrap="true")),
     }
+    cluster.run("sdiag", "-r")
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        for name, ask in asks.items():
+        for name, (_, ask) in asks.items():
             began = time.perf_counter()
             ask()
-            latency.setdefault(name, []).append(time.perf_counter() - began)
+            found.setdefault(f"{name}, as a user waits", []).append(1e3 * (time.perf_counter() - began))
             time.sleep(0.03)
+    spent_us = dict(_RPC.findall(cluster.run("sdiag").stdout))
+    for name, (rpc, _) in asks.items():
+        found.setdefault(f"{name}, slurmctld's own time", []).append(int(spent_us[rpc]) / 1e3)
 
 
 def _cycle_times(cluster: PlannedCluster) -> list[float]:
