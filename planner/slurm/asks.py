@@ -166,12 +166,20 @@ class AskMaker:
 
     def order(self, asks: Sequence[Ask], jobs: Mapping[str, QueuedJob]) -> list[Ask]:
         """Sort as Slurm does: partition tier, priority, then who came first."""
+        return sorted(asks, key=lambda ask: self._rank(ask.partition, jobs[ask.ref]))
 
-        def key(ask: Ask) -> tuple[int, int, int, int]:
-            tier = self._partitions[ask.partition].priority_tier if ask.partition in self._partitions else 0
-            return (-tier, -ask.priority, ask.submit_s, jobs[ask.ref].job_id)
+    def in_order(self, jobs: Mapping[str, QueuedJob]) -> list[tuple[str, QueuedJob]]:
+        """Sort jobs by the same order."""
 
-        return sorted(asks, key=key)
+        def rank(item: tuple[str, QueuedJob]) -> tuple[int, int, int, int]:
+            known = (name for name in item[1].partitions if name in self._partitions)
+            return self._rank(next(known, ""), item[1])
+
+        return sorted(jobs.items(), key=rank)
+
+    def _rank(self, partition: str, job: QueuedJob) -> tuple[int, int, int, int]:
+        tier = self._partitions[partition].priority_tier if partition in self._partitions else 0
+        return (-tier, -job.priority, int(job.submit_s), job.job_id)
 
     def taken_by(self, job: QueuedJob, detail: JobDetail) -> Taken:
         """Return what a running job holds."""

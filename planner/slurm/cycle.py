@@ -255,8 +255,11 @@ class _Cycle:
     def _asks(self) -> list[Ask]:
         asks: list[Ask] = []
         jobs: dict[str, QueuedJob] = {}
-        for ref, job in list(self.candidates.items()):
+        depth = self.settings.plan_depth
+        for place, (ref, job) in enumerate(self.maker.in_order(self.candidates)):
             tracked = self._tracked(ref)
+            if place >= depth and ref in self.live:  # too far back to be planned now, and looked at before
+                continue
             ask = self.maker.make(job, self.detail(job), passes=tracked.passes if tracked else 0)
             if isinstance(ask, Unplannable):
                 del self.candidates[ref]
@@ -264,7 +267,7 @@ class _Cycle:
                     self._hand_over(job, tracked, ask.reason)
                 continue
             for task in self._tasks(job):
-                asks.append(replace(ask, ref=task))
+                asks.append(ask if ask.ref == task else replace(ask, ref=task))
                 jobs[task] = job
         for job in self.snap.jobs:
             ref = job.tracked_ref
@@ -275,7 +278,7 @@ class _Cycle:
                     asks.append(foreign)
                     jobs[foreign.ref] = job
         self.out.num_parked = len(self.candidates)
-        return self.maker.order(asks, jobs)[: self.settings.plan_depth]
+        return self.maker.order(asks, jobs)[:depth]
 
     def _is_ours(self, ref: str) -> bool:
         """Whether the journal knows it and has not handed it to Slurm."""

@@ -22,7 +22,7 @@ from planner.slurm.control import ControlServer
 from planner.slurm.cycle import CycleOutcome, CyclePlanner
 from planner.slurm.heartbeat import remove_heartbeat, write_heartbeat, write_whole
 from planner.slurm.hostfile import remove_old_host_files, write_host_file
-from planner.slurm.journal import LIVE_STATES, Journal
+from planner.slurm.journal import LIVE_STATES, UNDER_WAY, Journal
 from planner.slurm.lifecycle import is_parked
 from planner.slurm.log import JsonLog
 from planner.slurm.metrics import Metrics
@@ -46,6 +46,7 @@ LOOK_EVERY_S = 0.05
 LEAST_REST_S = 0.1
 REST_SHARE = 3.0
 LINES_AT_ONCE = 100  # for scontrol, between two heartbeats: 0.25 s
+QUIET_POLLS = 4  # a quiet queue is looked at so many times less often; new and ended jobs call by themselves
 MAX_FAILURES = 2  # after so many failed cycles in a row nothing is parked until one succeeds
 KEEP_JOURNAL_S = 31 * 86400.0
 HOUSEKEEPING_EVERY_S = 3600.0
@@ -91,6 +92,8 @@ class Daemon:
         self._observer = Observer(settings, commands)
         self._stopping = self._woken = False
         self._failures = 0
+        self._asked_s = 0.0
+        self._is_quiet = False
         self._degraded = False
         self._beat_at = self._housekept_at = float("-inf")
         self._beat_stamp: tuple[int, int] | None = None
@@ -144,7 +147,7 @@ class Daemon:
                 began = time.monotonic()
                 self.step()
                 done += 1
-                self._rest(began + self.settings.poll_s)
+                self._rest(began + self._pause_s())
         finally:
             self.close()
 
@@ -161,9 +164,15 @@ class Daemon:
             os.close(self._lock)
         self.log.write("stop")
 
+    def _pause_s(self) -> float:
+        """Return how long to go without a look when nobody calls: longer while nothing is on its way."""
+        if self.settings.mode == "observe" or self._failures or not self._is_quiet:
+            return self.settings.poll_s
+        return max(self.settings.poll_s, min(QUIET_POLLS * self.settings.poll_s, self.settings.park_s / 4))
+
     def _rest(self, until: float) -> None:
         """Wait for the next cycle; a touched wake file, a word on the socket or a new job ends it early."""
-        least = time.monotonic() + max(LEAST_REST_S, REST_SHARE * self.metrics.values["cycle_seconds"])
+        least = time.monotonic() + max(LEAST_REST_S, REST_SHARE * self._asked_s)
         is_called = False
         while not self._stopping and time.monotonic() < until:
             if self._heartbeat_was_read():
@@ -244,6 +253,7 @@ class Daemon:
 
     def _cycle(self) -> None:
         snapshot = self._reader.read(self._live)
+        self._asked_s = snapshot.read_s
         self._beat()
         if self._degraded and not self.journal.probe():
             self._release_all(snapshot)
@@ -251,7 +261,7 @@ class Daemon:
         if self._degraded:
             self._degraded = False
             self.log.write("journal can be written again")
-        ahead_s = 2 * self.metrics.values["cycle_seconds"] + self.settings.poll_s + HEARTBEAT_EVERY_S
+        ahead_s = 2 * self.metrics.values["cycle_seconds"] + self._pause_s() + HEARTBEAT_EVERY_S
         renewals, snapshot = renew(snapshot, self._live, self.settings, ahead_s=ahead_s)
         self._send(renewals)
         outcome = self._planner.run(replace(snapshot, now_s=time.time()), self._live)
@@ -269,6 +279,7 @@ class Daemon:
         self._write_host_files(outcome)
         self._remember(outcome)
         self._send(outcome.lines)
+        self._is_quiet = not outcome.lines and not any(job.state in UNDER_WAY for job in self._live.values())
         self._observer.mark()
         self._report(snapshot, outcome, renewals)
         self._housekeep()
@@ -282,11 +293,13 @@ class Daemon:
 
     def _send(self, lines: list[str]) -> None:
         """Send in portions, with a heartbeat between them."""
+        began = time.monotonic()
         for first in range(0, len(lines), LINES_AT_ONCE):
             answer = send_updates(self.commands, lines[first : first + LINES_AT_ONCE])
             if answer is not None and answer.stderr.strip():
                 self.log.write("scontrol said", text=answer.stderr.strip()[-1000:])
             self._beat()
+        self._asked_s += time.monotonic() - began
 
     def _release_all(self, snapshot: Snapshot) -> None:
         """Without a journal nothing is planned: every parked job goes to Slurm now."""

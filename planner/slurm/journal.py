@@ -35,6 +35,7 @@ CREATE INDEX IF NOT EXISTS decisions_by_time ON decisions (at_s);
 """
 SCHEMA_VERSION = 1
 LIVE_STATES = ("parked", "pinning", "pinned", "preferred", "releasing", "released", "running")
+UNDER_WAY = ("pinning", "pinned", "preferred", "releasing")  # told Slurm, which has yet to act on it
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class PlannedCluster(EmulatedCluster):
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                preexec_fn=_die_with_parent,
+                preexec_fn=_as_the_unit_does,
             )
         if wait:
             began = time.time()
@@ -170,8 +170,9 @@ class PlannedCluster(EmulatedCluster):
                 yield json.loads(line)
 
 
-def _die_with_parent() -> None:
-    """Let the kernel end the daemon with the test run, however that ends."""
+def _as_the_unit_does() -> None:
+    """Give way to Slurm as the systemd unit says, and end with the test run, however that ends."""
+    os.nice(5)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
