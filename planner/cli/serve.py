@@ -120,8 +120,15 @@ def serve(
         rows = told.get(name)
         if isinstance(rows, dict):
             title = {"limit": "an accelerator at its limit", "trace": "under the trace"}[name]
-            print_table(["figure", "value"], [[key, "–" if v is None else v] for key, v in rows.items()], title=title)
+            print_table(["figure", "value"], [[key, _told(v)] for key, v in rows.items()], title=title)
     print_lines([f"{model}: {told['weights_gib']:,.1f} GiB of weights an accelerator"])
+
+
+def _told(value: object) -> object:
+    """Return a figure as a cell: a price as low, typical and high."""
+    if isinstance(value, dict):
+        return " / ".join(f"{number:,.3g}" for number in value.values())
+    return "–" if value is None else value
 
 
 def _serving_of(model: Transformer, text: str, precision: str) -> tuple[Serving, int]:

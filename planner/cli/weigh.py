@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from planner.cli.fabric import JsonOption
 from planner.cli.output import print_json, print_lines, print_table, progress_line
 from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
+from planner.cli.weigh_tables import sweep_table, weigh_tables
 
 if TYPE_CHECKING:
     from planner.report import WeighStudy
+    from planner.workloads.training import JobKind
 
 __all__ = ["register"]
 
 _DESIGNS = "hgx-h100,hgx-b200,gb200-nvl72"
 _WORKLOADS = "llama3-405b,deepseek-v3"
+_MOST = 10_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -27,16 +30,21 @@ def register(app: typer.Typer) -> None:
 
 
 def _list(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def _sizes(text: str) -> list[int]:
     from topologies.errors import InputError
 
     words = _list(text)
-    if not words or not all(w.isascii() and w.isdigit() and int(w[:9]) >= 1 for w in words):
-        raise InputError(what="not sizes", where="--sizes", found=repr(text), allowed="whole numbers with commas")
-    return [int(w[:9]) for w in words]
+    if not words or not all(w.isascii() and w.isdigit() and len(w) < 9 and 1 <= int(w) <= _MOST for w in words):
+        raise InputError(
+            what="not sizes",
+            where="--sizes",
+            found=repr(text),
+            allowed=f"whole numbers from 1 to {_MOST:,}, with commas",
+        )
+    return list(dict.fromkeys(int(w) for w in words))
 
 
 def weigh(
@@ -92,13 +100,13 @@ def weigh(
         if as_json:
             print_json({"schema": "scaleplan/weigh/1", "cells": cells, "pareto": front})
         else:
-            _sweep_table([name for name, _ in varied], cells, set(front))
+            sweep_table([name for name, _ in varied], cells, set(front))
         return
     if as_json:
         print_json({"schema": "scaleplan/weigh/1", "cells": cells, "pareto": front, "decision": decision})
+        _check_any(decision)
         return
-    _table(cells, set(front))
-    _domain_table(cells)
+    weigh_tables(cells, set(front))
     print_lines(f"refused: {line}" for line in decision["refused"])
     print_lines(f"breaks a limit: {line}" for line in decision["broken"])
     if decision["tornado"]:
@@ -108,6 +116,19 @@ def weigh(
             title="price of the first over the second",
         )
     print_lines([decision["answer"]])
+    _check_any(decision)
+
+
+def _check_any(decision: dict[str, Any]) -> None:
+    """Raise if no design can be chosen: the command then ends as other infeasible ones do."""
+    from topologies.errors import InfeasibleError
+
+    if decision["choice"] is None:
+        reasons = [*decision["refused"], *decision["broken"]]
+        raise InfeasibleError(
+            what="no design carries any workload within the limits",
+            found=reasons[0] + (f"; and {len(reasons) - 1} more, above" if len(reasons) > 1 else "") if reasons else "",
+        )
 
 
 def _schedule(mapping: dict[str, Any]) -> str:
@@ -115,81 +136,6 @@ def _schedule(mapping: dict[str, Any]) -> str:
     if mapping["pp"] == 1:
         return ""
     return "zero-bubble" if mapping["zero_bubble"] else ("interleaved" if mapping["virtual"] > 1 else "1F1B")
-
-
-def _money(cell: dict[str, Any]) -> float | str:
-    return float(cell["usd_per_mtoken"]["typical"]) if cell["usd_per_mtoken"] else "–"
-
-
-def _row(cell: dict[str, Any], *, on_front: bool) -> list[object]:
-    if "refused" in cell:
-        return ["", "", "", "", "", "", "", "", "refused"]
-    m = cell["mapping"]
-    spread = " ".join(
-        f"{key}{m[name]}" for key, name in (("tp", "tp"), ("cp", "cp"), ("pp", "pp"), ("dp", "dp"), ("ep", "ep"))
-        if m[name] > 1
-    )  # fmt: skip
-    mark = "breaks a limit" if cell["breaks"] else ("on it" if on_front else "")
-    return [
-        cell["step_s"],
-        cell["mfu_frac"],
-        cell["days_to_train"],
-        cell["reliability"]["goodput_frac"],
-        _money(cell),
-        cell["power_kw"],
-        cell["racks"],
-        spread,
-        mark,
-    ]
-
-
-_COLUMNS = ["step s", "MFU", "days", "goodput", "$/Mtoken", "kW", "racks", "spread", "front"]
-
-
-def _table(cells: list[dict[str, Any]], front: set[int]) -> None:
-    print_table(
-        ["design", "workload", "size", *_COLUMNS],
-        [
-            [cell["design"], cell["workload"], cell["accelerators"], *_row(cell, on_front=i in front)]
-            for i, cell in enumerate(cells)
-        ],
-    )
-
-
-def _sweep_table(names: list[str], cells: list[dict[str, Any]], front: set[int]) -> None:
-    shown = [name for name in names if name != "size"]
-    print_table(
-        ["design", "workload", "size", *shown, *_COLUMNS],
-        [
-            [
-                cell["design"],
-                cell["workload"],
-                cell["accelerators"],
-                *(cell["swept"].get(name, "") for name in shown),
-                *_row(cell, on_front=i in front),
-            ]
-            for i, cell in enumerate(cells)
-        ],
-    )
-
-
-def _domain_table(cells: list[dict[str, Any]]) -> None:
-    rows = [
-        [
-            cell["design"],
-            cell["workload"],
-            cell["domain"]["enough"],
-            cell["domain"].get("break_even_premium_frac", "–"),
-            cell["domain"].get("nic_gbps_to_catch_up", "–") or "never",
-        ]
-        for cell in cells
-        if "domain" in cell
-    ]
-    print_table(
-        ["design", "workload", "gain < 1 % beyond", "premium over a domain of 8", "Gb/s a NIC that make up for it"],
-        rows,
-        title="what the scale-up domain is worth",
-    )
 
 
 def parallelism(
@@ -200,6 +146,8 @@ def parallelism(
     seq: Annotated[int, typer.Option("--seq", min=1, help="Tokens of a sequence.")] = 4096,
     global_batch: Annotated[int, typer.Option("--global-batch", min=1, help="Sequences of a step.")] = 1024,
     precision: Annotated[str, typer.Option("--precision", help="bf16, fp8, mxfp8 or fp4.")] = "bf16",
+    kind: Annotated[str, typer.Option("--kind", help="pretrain, finetune, lora or evaluate.")] = "pretrain",
+    framework: Annotated[str, typer.Option("--framework", help="Software: what it hides and keeps.")] = "nemo",
     parallel: Annotated[
         str, typer.Option("--parallelism", help="auto, or sizes such as tp=8,pp=4 that stay as they are.")
     ] = "auto",
@@ -208,12 +156,16 @@ def parallelism(
     """Find the fastest way to spread the training of a model, and say why it is."""
     from planner.weigh.search import Candidates, check_pinned, parse_pinned, search
     from planner.workloads.fabric_pricing import FabricPricer
+    from planner.workloads.frameworks import FRAMEWORKS
     from planner.workloads.machine import machine_of_fabric, machine_of_part, used_of_domain
     from planner.workloads.model_catalogue import find_model
     from planner.workloads.training import TrainingJob
+    from topologies.errors import InputError
     from topologies.parts_catalog import find_part, load_parts
 
-    job = TrainingJob(find_model(model), seq, global_batch, precision)
+    if framework not in FRAMEWORKS:
+        raise InputError(what="no such framework", found=repr(framework), allowed=", ".join(FRAMEWORKS))
+    job = TrainingJob(find_model(model), seq, global_batch, precision, FRAMEWORKS[framework], cast("JobKind", kind))
     pricer = None
     if fabric is None:
         machine = machine_of_part(find_part(load_parts(), accelerator, "accelerator"), gpus)

@@ -28,6 +28,7 @@ _MOST_NIC_FACTOR = 64.0
 _TRIED_DOMAINS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _BISECTIONS = 7
 _SHORTLIST = 24
+_SMALL = 8
 
 
 def weigh_cell(
@@ -58,13 +59,7 @@ def weigh_cell(
         machine = design.machine(num_accelerators)
         job = workload.job(machine)
         scan = Scan.of(job, machine, Candidates(most_micro_batch=8))
-        found, bought = _best_use(design, scan, machine)
-    except ScaleplanError as error:
-        return out | {"refused": error.message}
-    try:
-        bought, reliability = kept_of(
-            design, num_accelerators, bought, machine.full_domain, found.machine.domain, bounds.rack_kw, assumed
-        )
+        found, bought, reliability = _best_use(design, scan, machine, bounds, assumed)
         bill = bill_of(design, bought, assumed, bounds.rack_kw, built_for=num_accelerators)
     except ScaleplanError as error:
         return out | {"refused": error.message}
@@ -101,7 +96,13 @@ def weigh_cell(
     }
     out["breaks"] = _broken(design, out, bounds, bill)
     if domain_study:
-        out["domain"] = _domain_study(scan, machine, found.step_s)
+        domain = _domain_study(scan, machine, found.step_s)
+        if "step_s_small" in domain:
+            # The same accelerators in domains of 8: fewer stand by, and less goes down with a tray.
+            small, left = kept_of(design, num_accelerators, num_accelerators, _SMALL, _SMALL, bounds.rack_kw, assumed)
+            kept_small = job.tokens_a_step / domain.pop("step_s_small") * left.goodput_frac
+            domain["break_even_bought_frac"] = kept / bought / (kept_small / small) - 1
+        out["domain"] = domain
     return out
 
 
@@ -141,14 +142,18 @@ def kept_of(
     return bought, left(bought - num_accelerators)
 
 
-def _best_use(design: Design, scan: Scan, machine: Machine) -> tuple[Found, int]:
-    """Return the best mapping and how many accelerators it takes: all of each domain, or a power of two of it.
+def _best_use(
+    design: Design, scan: Scan, machine: Machine, limits: Limits, assumptions: Assumptions
+) -> tuple[Found, int, Reliability]:
+    """Return the best mapping, how many accelerators are bought for it, and what failures leave of it.
+
+    It takes all of each domain, or a power of two of it, whichever gives more kept tokens for each accelerator bought.
 
     On a fabric the best few by bandwidth are priced on its links, ranks standing on its accelerators in order.
     """
     own, count = machine.full_domain, machine.num_accelerators
     fabric = design.fabric()
-    best: tuple[float, Found, int] | None = None
+    best: tuple[float, Found, int, Reliability] | None = None
     for used in dict.fromkeys((machine.domain, 2 ** (min(own, count).bit_length() - 1))):
         if count % used or (
             fabric is not None and count // used * own > fabric.num_accelerators and used < own <= count
@@ -161,12 +166,13 @@ def _best_use(design: Design, scan: Scan, machine: Machine) -> tuple[Found, int]
         else:
             pricer = FabricPricer.of(fabric, count, used=used)
             found = scan.best_on(pricer, machine=where, shortlist=_SHORTLIST, keep=4)
-        paid = found.step_s * bought
+        bought, left = kept_of(design, count, bought, own, used, limits.rack_kw, assumptions)
+        paid = found.step_s * bought / left.goodput_frac
         if best is None or paid < best[0] * (1 - 1e-9):
-            best = paid, found, bought
+            best = paid, found, bought, left
     if best is None:
         raise InfeasibleError(what="no even share of a domain", where=machine.name, found=f"{count} accelerators")
-    return best[1], best[2]
+    return best[1:]
 
 
 def _broken(design: Design, cell: dict[str, Any], limits: Limits, bill: Bill) -> list[str]:
@@ -214,11 +220,12 @@ def _domain_study(scan: Scan, machine: Machine, step_s: float) -> dict[str, Any]
         "step_s_by_domain": {str(d): float(t) for d, t in zip(sizes, reached, strict=True)},
         "enough": enough,
     }
-    small = 8
-    if own > small and machine.num_accelerators > small:
-        at_small = float(times.get(small, scan.best(machine=_with_domain(machine, small), keep=1).step_s))
+    if own > _SMALL and machine.num_accelerators > _SMALL:
+        smaller = _with_domain(machine, _SMALL)
+        at_small = float(times[_SMALL] if _SMALL in times else scan.best(machine=smaller, keep=1).step_s)
+        out["step_s_small"] = at_small
         out["break_even_premium_frac"] = at_small / step_s - 1
-        out["nic_gbps_to_catch_up"] = _catch_up(scan, _with_domain(machine, small), step_s)
+        out["nic_gbps_to_catch_up"] = _catch_up(scan, smaller, step_s)
     return out
 
 

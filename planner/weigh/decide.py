@@ -156,7 +156,9 @@ def _answer(
     best = ranked[0]
     own = [cell for cell in _usable(cells) if cell["design"] == best]
     unit = "per token" if money else "in accelerator-days"
-    text = [f"{best} costs least {unit} over the {len({c['workload'] for c in own})} workloads."]
+    carried = {c["workload"] for c in own}
+    over = "for " + next(iter(carried)) if len(carried) == 1 else f"over the {len(carried)} workloads"
+    text = [f"{best} costs least {unit} {over}."]
     if money:
         bases = sorted({str(c["cost_basis"]) for c in _usable(cells)} - {"none"})
         text.append(f"Prices are {' and '.join(bases)}.")
@@ -174,10 +176,16 @@ def _answer(
     }
     if premiums:
         low, high = min(premiums, key=lambda k: premiums[k]), max(premiums, key=lambda k: premiums[k])
+        range_ = f"{premiums[low]:.1%} ({low})"
+        if low != high:
+            range_ += f" to {premiums[high]:.1%} ({high})"
         text.append(
-            f"Its scale-up domain against one of 8 is worth a premium of {premiums[low]:.1%} ({low}) to "
-            f"{premiums[high]:.1%} ({high}) an accelerator-hour, and no more."
+            f"Its scale-up domain against one of 8 is worth a premium of {range_} an accelerator-hour, and no more."
         )
+        bought = [c["domain"]["break_even_bought_frac"] for c in own if "break_even_bought_frac" in c.get("domain", {})]
+        if bought:
+            worth = f"{min(bought):.1%}" if len(bought) == 1 else f"{min(bought):.1%} to {max(bought):.1%}"
+            text.append(f"Counting what stands by and what failures take, it is {worth} an accelerator bought.")
     enough = {c["workload"]: c["domain"]["enough"] for c in own if "domain" in c}
     if enough:
         told = ", ".join(f"{size} for {name}" for name, size in enough.items())

@@ -346,8 +346,10 @@ class Scan:
             raise InfeasibleError(
                 what="no mapping divides this job over these accelerators",
                 where=f"{job.model.name} on {machine.name}",
-                found=f"global batch {job.global_batch}, {machine.num_accelerators} accelerators",
-                fix="choose a global batch and a size with more divisors",
+                found=f"global batch {job.global_batch}, {machine.num_accelerators} accelerators"
+                + "".join(f", {name} {value}" for name, value in (candidates.pinned if candidates else ())),
+                fix="choose a global batch and a size with more divisors"
+                + ("; zero 2 and 3 go with pp 1 only" if candidates and candidates.pinned else ""),
             )
         mappings = Mappings.join(blocks)
         memory = memory_use(job, machine, mappings)

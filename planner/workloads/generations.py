@@ -132,7 +132,7 @@ def generation_of(part: Part) -> Generation:
             what="no step-time constants for this accelerator",
             where=part.id,
             allowed=f"accelerators of the generations {', '.join(GENERATIONS)}",
-            fix="state its compute_capability in a parts file",
+            fix="take an accelerator of one of these",
         )
     return GENERATIONS[name]
 

@@ -181,6 +181,15 @@ def test_experts_use_a_power_of_two_of_each_domain(cells: list[dict[str, object]
     assert cells[3]["bought"] == 576 // 64 * 72
 
 
+def test_premium_an_accelerator_bought_counts_what_stands_by(cells: list[dict[str, object]]) -> None:
+    # 64 of 72 are used: 576 of 648 work, where domains of 8 need but few spares.
+    domain = cells[3]["domain"]
+    assert domain["break_even_bought_frac"] < domain["break_even_premium_frac"]  # type: ignore[index]
+    by_hand = (1 + domain["break_even_premium_frac"]) * 576 / 648  # type: ignore[index]
+    assert 1 + domain["break_even_bought_frac"] == pytest.approx(by_hand, rel=0.06)  # type: ignore[index]
+    assert "step_s_small" not in domain  # type: ignore[operator]
+
+
 def test_the_smaller_domain_catches_up_at_the_rate_told() -> None:
     (point,) = points_of(named_study(["gb200-nvl72"], ["gpt-moe-1.8t"], [1152]))
     cell = weigh_cell(point.design, point.workload, 1152)
