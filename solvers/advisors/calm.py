@@ -10,10 +10,13 @@ import numpy as np
 from planner.advice import Moves
 from planner.evaluate import evaluate
 from planner.job import Job
+from planner.objective import Objective
 from planner.placement import Placement
 from planner.problem import Problem
 from solvers.advisors.defrag import ordered_steps
+from solvers.cp_sat.improve import improve
 from solvers.cp_sat.scopes import LoadAware
+from solvers.cp_sat.search import Search
 from solvers.fitting import fit
 from solvers.inventory import Inventory, Taken
 from solvers.loads import Loads
@@ -33,9 +36,9 @@ def calm(
 ) -> Moves:
     """Return moves that cut the total slow-down by a part, those that gain most for their cost first.
 
-    Each step judges, by `evaluate`, the single moves that a linear form of uplink loads likes best; in the end moves
-    that turn out not to be needed are taken back. The bound of the cost is 0: that no moves are needed is all that is
-    known.
+    Each step judges, by `evaluate`, the single moves that a linear form of uplink loads likes best. If that is not
+    enough, `cp-sat`'s repairs move several jobs at once. In the end moves that turn out not to be needed are taken
+    back. The bound of the cost is 0: that no moves are needed is all that is known.
 
     Parameters
     ----------
@@ -60,6 +63,8 @@ def calm(
     while run.excess > goal + _NOTHING and time.monotonic() < until_s:
         if not run.move_one():
             break
+    if run.excess > goal + _NOTHING:
+        run.move_several(until_s - time.monotonic())
     if run.excess > goal + _NOTHING:
         raise InfeasibleError(
             what="no moves that cut the slow-down as much were found",
@@ -111,6 +116,27 @@ class _Run:
             return False
         self._go(best[1], best[2])
         return True
+
+    def move_several(self, time_limit_s: float) -> None:
+        """Let repairs move jobs together, as where two change places."""
+        problem, now = self.problem, self.now
+        there = [replace(j, movable=_can_move(problem, j.id)) for j in problem.jobs if j.id in now]
+        if time_limit_s <= 0 or any(job.is_part or job.spare_hosts for job in there):
+            return
+        asked = replace(
+            problem,
+            jobs=tuple(there),
+            running={job.id: self.before.ranks[job.id] for job in there},
+            objective=Objective(("placed_weight", "excess_slowdown", "moves")),
+        )
+        search = Search(asked, time_limit_s, self.seed, None, solver="calm")
+        search.offer(now, "as it is")
+        improve(search)
+        if search.score["excess_slowdown"] < self.excess - _NOTHING:
+            self.now = search.placement
+            self.inventory = Inventory(problem, self.now)
+            self.loads = Loads(problem, self.now)
+            self.score = evaluate(problem, self.now, seed=self.seed)
 
     def _places(self, job: Job) -> list[Int64s]:
         here = Taken(self.now.ranks[job.id])

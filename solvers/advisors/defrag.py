@@ -187,7 +187,9 @@ def ordered_steps(before: Placement, after: Placement) -> Iterator[Move]:
     A job goes as soon as all it goes to is free of others. Where jobs wait for each other in a ring, the one with
     fewest accelerators stops first and starts again at the end of the ring.
     """
-    held: dict[int, str] = {int(a): job_id for job_id, ranks in before.ranks.items() for a in ranks}
+    held = {
+        int(a): job_id for lists in (before.ranks, before.spares) for job_id, all_of in lists.items() for a in all_of
+    }
     waiting = {
         job_id: ranks
         for job_id, ranks in after.ranks.items()
@@ -196,18 +198,21 @@ def ordered_steps(before: Placement, after: Placement) -> Iterator[Move]:
     where: dict[str, Int64s] = {job_id: before.ranks.get(job_id, _NONE) for job_id in waiting}
     while waiting:
         ready = [
-            job_id for job_id, target in waiting.items() if all(held.get(int(a), job_id) == job_id for a in target)
+            job_id
+            for job_id, target in waiting.items()
+            if all(held.get(int(a), job_id) == job_id for a in (*target, *after.spares.get(job_id, _NONE)))
         ]
         if not ready:
             job_id = min((i for i in waiting if len(where[i])), key=lambda i: (len(where[i]), i))
             yield Move(job_id, "stop", where[job_id], _NONE)
-            _leave(held, where[job_id])
+            _leave(held, np.concatenate([where[job_id], before.spares.get(job_id, _NONE)]))
             where[job_id] = _NONE
             continue
         job_id = sorted(ready, key=lambda i: (not len(where[i]), i))[0]
         source, target = where.pop(job_id), waiting.pop(job_id)
-        _leave(held, source)
-        held.update((int(a), job_id) for a in target)
+        if len(source):
+            _leave(held, np.concatenate([source, before.spares.get(job_id, _NONE)]))
+        held.update((int(a), job_id) for a in (*target, *after.spares.get(job_id, _NONE)))
         yield Move(job_id, "move" if len(source) else "start", source, target)
 
 

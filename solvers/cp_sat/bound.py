@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ from planner.collectives.traffic import Demand, job_flows
 from planner.congestion.loads import loads_of
 from planner.congestion.score import alone_rates
 from planner.problem import Problem
-from topologies.fabric import Float64s
+from topologies.fabric import Float64s, Int64s
 
 __all__ = ["counting_bound", "slowdown_bounds"]
 
 _MOST_KINDS = 8
+_MOST_STEPS = 500
 
 
 def counting_bound(problem: Problem) -> float:
@@ -52,10 +54,11 @@ def counting_bound(problem: Problem) -> float:
 def slowdown_bounds(problem: Problem, *, seed: int) -> tuple[float, float]:
     """Return what worst and excess slow-down are at least, from the jobs that run and may not move.
 
-    Let d be the part of a link that a job would fill alone, times the part of its time that it uses the link. If no
-    job is slowed down more than S times, the link carries at least Σ d / S, so S ≥ Σ d over the jobs on any link. And
-    Σ (s − 1) over the jobs of one link is least, given Σ d / s ≤ 1, where s = max(1, μ √d) for one μ (Lagrange); links
-    without a job in common add up. Whatever is placed beside them only adds to the link.
+    Let d be the part of a link that a job would fill alone, times the part of its time that it uses the link. If job j
+    is slowed down s_j times, a link carries Σ_j d_j / s_j, which is 1 at most. So no job less than Σ d on any link is
+    the worst; and Σ (s − 1) is at least the minimum of Σ (1 / x_j − 1) over 0 < x_j ≤ 1 with Σ_j d_jl x_j ≤ 1 on every
+    link l. Its Lagrangian dual Σ_j φ(Σ_l d_jl λ_l) − Σ_l λ_l, where φ(q) = q up to 1 and 2 √q − 1 beyond, holds for any
+    λ ≥ 0, and is maximized. Whatever is placed beside these jobs only adds to the links.
     """
     fixed = {i: a for i, a in problem.running.items() if not problem.jobs[problem.job_idx[i]].movable}
     if not fixed:
@@ -81,27 +84,40 @@ def slowdown_bounds(problem: Problem, *, seed: int) -> tuple[float, float]:
     link, job_of = key // len(jobs), key % len(jobs)
     full = np.bincount(link, weights=amount, minlength=incidence.num_links)
     worst = max(1.0, float(full.max(initial=0.0)))
-    excess, seen = 0.0, np.zeros(len(jobs), bool)
-    start = np.searchsorted(link, np.arange(incidence.num_links + 1))
-    for tight in np.argsort(-full, kind="stable").tolist():
-        if full[tight] <= 1:
-            break
-        here = slice(start[tight], start[tight + 1])
-        if not seen[job_of[here]].any():
-            excess += _least_excess(amount[here].astype(np.float64))
-            seen[job_of[here]] = True
-    return worst, excess
+    tight = full > 1
+    entry = tight[link]
+    return worst, _least_excess(amount[entry].astype(np.float64), link[entry], job_of[entry], len(jobs))
 
 
-def _least_excess(part: Float64s) -> float:
-    """Return the least Σ (s − 1) with s ≥ 1 and Σ part / s ≤ 1."""
-    order = np.sort(part)[::-1]
-    for num in range(1, len(order) + 1):  # the `num` largest are slowed down, the others are not
-        left = 1.0 - float(order[num:].sum())
-        if left <= 0:
-            continue
-        scale = float(np.sqrt(order[:num]).sum()) / left
-        slow = scale * np.sqrt(order[:num])
-        if slow[-1] >= 1 - 1e-12 and (num == len(order) or scale * float(np.sqrt(order[num])) <= 1 + 1e-12):
-            return max(0.0, float((slow - 1).sum()))
-    return 0.0
+def _least_excess(part: Float64s, link: Int64s, job: Int64s, num_jobs: int) -> float:
+    """Return a lower bound on Σ (s − 1) over jobs with s ≥ 1 and Σ part / s ≤ 1 on each link.
+
+    Parameters
+    ----------
+    part, link, job
+        ``(entries,)`` what a job would fill of a link alone; only of links that are over-full.
+    """
+    if not len(part):
+        return 0.0
+    from scipy.optimize import minimize
+    from scipy.sparse import coo_array
+
+    links, row = np.unique(link, return_inverse=True)
+    matrix: Any = coo_array((part, (job, row.ravel())), shape=(num_jobs, len(links))).tocsr()
+
+    def value(price: Float64s) -> tuple[float, Float64s]:
+        q = matrix @ price
+        root = np.sqrt(np.maximum(q, 1.0))
+        total = float(np.where(q <= 1, q, 2 * root - 1).sum() - price.sum())
+        slope: Float64s = matrix.T @ (1.0 / root) - 1.0
+        return -total, -slope
+
+    found = minimize(
+        value,
+        np.zeros(len(links)),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, None)] * len(links),
+        options={"maxiter": _MOST_STEPS},
+    )
+    return max(0.0, -value(np.maximum(found.x, 0.0))[0])

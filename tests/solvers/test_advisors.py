@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from planner.advice import Remedy, Why, advisor_names, get_advisor
 from planner.job import Job
@@ -204,6 +206,36 @@ def test_steps_never_hold_an_accelerator_twice() -> None:
         actions.append((step.job_id, step.action))
     assert held == {2, 3, 0, 1}
     assert actions == [("b", "stop"), ("a", "move"), ("b", "start"), ("c", "start")]
+
+
+@st.composite
+def two_placements(draw: st.DrawFn) -> tuple[Placement, Placement]:
+    """Draw where jobs are and where they go: every job keeps its size, and some start in the end."""
+    sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=6))
+    num = sum(sizes) + draw(st.integers(0, 3))
+    cuts = np.cumsum(sizes)[:-1]
+
+    def placed(order: list[int]) -> dict[str, np.ndarray]:
+        return {f"j{i}": part for i, part in enumerate(np.split(np.array(order[: sum(sizes)]), cuts))}
+
+    before, after = (placed(draw(st.permutations(range(num)))) for _ in range(2))
+    num_new = draw(st.integers(0, len(sizes) - 1))
+    return Placement({i: a for i, a in before.items() if int(i[1:]) >= num_new}), Placement(after)
+
+
+@given(two_placements())
+def test_no_order_of_moves_ever_double_books(placements_: tuple[Placement, Placement]) -> None:
+    """Played step by step, each step takes only what is free, and the end is the placement that was planned."""
+    before, after = placements_
+    now = {job_id: set(ranks.tolist()) for job_id, ranks in before.ranks.items()}
+    for step in ordered_steps(before, after):
+        assert set(step.source.tolist()) == now.pop(step.job_id, set())
+        if step.action == "stop":
+            continue
+        target = set(step.target.tolist())
+        assert not any(target & held for held in now.values())
+        now[step.job_id] = target
+    assert now == {job_id: set(ranks.tolist()) for job_id, ranks in after.ranks.items()}
 
 
 def test_live_cluster_places_ends_and_patches() -> None:

@@ -53,7 +53,14 @@ def test_linear_slow_down_is_the_true_one_for_rings() -> None:
 )
 def test_least_excess_by_hand(part: list[float], excess: float) -> None:
     """Of 1 and 1 both run at half; of ¼ and 1 only the larger is slowed down; 1 and 4 go at 1/3 + 4/6 = 1."""
-    assert _least_excess(np.array(part)) == pytest.approx(excess)
+    one = np.zeros(len(part), np.int64)
+    assert _least_excess(np.array(part), one, np.arange(len(part)), len(part)) == pytest.approx(excess, abs=1e-5)
+
+
+def test_least_excess_of_two_links_at_once() -> None:
+    """One job on both links, one more on each: it runs at 1 / (1 + √2), they at the rest; Σ (s − 1) = 2 √2."""
+    link, job = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 2])
+    assert _least_excess(np.ones(4), link, job, 3) == pytest.approx(2 * 2**0.5, abs=1e-5)
 
 
 def test_running_jobs_bound_the_slow_down() -> None:
