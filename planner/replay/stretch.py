@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.collectives.traffic import Demand, job_flows
+from planner.congestion.loads import loads_of
 from planner.congestion.maxmin import link_rate
-from planner.congestion.score import alone_rates, loads_of, score_flows
+from planner.congestion.score import alone_rates, score_flows
 from planner.replay.fragmentation import Float64s
 from planner.replay.journal import Journal
 from planner.replay.on_fabric import ranks_of

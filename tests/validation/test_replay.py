@@ -24,7 +24,12 @@ def test_queues_of_venus_come_out_as_published() -> None:
     judged = {case.name: case for case in suite.outcome.cases if case.counts and case.kind == "queue"}
     assert set(judged) == {"venus vcvGl fifo mean completion", "venus vcvGl sjf mean completion"}
     assert all(case.error_frac is not None and case.error_frac < 0.001 for case in judged.values())
-    assert sum(not case.counts for case in suite.outcome.cases) == 2
+    assert sum(not case.counts for case in suite.outcome.cases) == 3
+    lingjun = {case.name: case for case in suite.outcome.cases if case.kind == "range"}
+    assert len(lingjun) == 3
+    assert all(case.agrees for case in lingjun.values())
+    jobs = lingjun["lingjun jobs at risk of contention"].detail
+    assert jobs["best-fit"] < 36.3 < jobs["first-fit"]
 
 
 def test_half_of_earth_is_not_judged_against_all_of_it() -> None:

@@ -22,6 +22,7 @@ from planner.traces.generator import draw_trace, fit_of, marginals_from
 from planner.traces.trace import TraceJob
 from planner.validation.datadir import DataDir, Row
 from planner.validation.record import Case, SuiteOutcome, Target
+from planner.validation.suites.lingjun import JOBS, TOPOLOGY, lingjun_cases
 
 __all__ = ["SUITE"]
 
@@ -113,15 +114,17 @@ class ReplaySuite:
 
     def run(self, data: DataDir) -> SuiteOutcome:
         """Replay every queue."""
-        cases = [*_venus(data), *_philly(data), *_draws(data)]
+        cases = [*_venus(data), *_philly(data), *_draws(data), *lingjun_cases(data)]
 
         def worst(kind: str) -> float | None:
             return max((c.error_frac for c in cases if c.kind == kind and c.error_frac is not None), default=None)
 
-        notes = [f"no {name}: left out" for name in data.missing((_PHILLY, _MARGINALS))]
+        ranged = [float(c.agrees) for c in cases if c.kind == "range" and c.agrees is not None]
+        notes = [f"no {name}: left out" for name in data.missing((_PHILLY, _MARGINALS, TOPOLOGY, JOBS))]
         targets = [
             Target("queues, max_error_frac", worst("queue"), _TARGET_ERROR_FRAC),
             Target("draws, largest KS distance", worst("draws"), _TARGET_DISTANCE),
+            Target("lingjun, published figures within our range", min(ranged, default=None), 1.0, ">="),
         ]
         return SuiteOutcome(cases, targets, notes, summary_kinds=frozenset({"queue"}))
 
