@@ -137,6 +137,8 @@ def kept_of(
         )
 
     bought = max(bought, num_accelerators + left(None).spares)
+    if num_accelerators >= domain:  # domains are bought whole
+        bought = -(-bought // domain) * domain
     if design.fabric() is not None:
         bought = min(bought, cluster.accelerators)
     return bought, left(bought - num_accelerators)
