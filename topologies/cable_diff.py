@@ -1,7 +1,8 @@
 """What differs between a fabric as it was meant and as it was found: cables, named by the ports at both ends.
 
 Hosts and switches are matched by name, NICs of a host by name or, where their names differ, by rail. Only the scale-out
-network is compared; the inside of hosts is not what cabling goes wrong about.
+network is compared; the inside of hosts is not what cabling goes wrong about. Rates that a reader guessed are not
+compared.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class _Cable:
     ports: tuple[str, str]
     gbps: float
     labels: tuple[str, str]
+    is_guessed: bool
 
     def told(self) -> CableEnds:
         (a, _), (b, _) = self.ends
@@ -138,7 +140,6 @@ def _sides(expected: Imported, observed: Imported) -> tuple[_Side, _Side]:
     names = [_nic_names(imported.fabric) for imported in (expected, observed)]
     sides = []
     for imported, own, other in ((expected, names[0], names[1]), (observed, names[1], names[0])):
-        fabric = imported.fabric
         place: dict[int, _End] = {}
         for host, nics in own.items():
             alike = {label for label, _, _ in nics} == {label for label, _, _ in other.get(host, [])}
@@ -146,7 +147,7 @@ def _sides(expected: Imported, observed: Imported) -> tuple[_Side, _Side]:
             unique_rails = len({rail for _, rail, _ in nics}) == len(nics)
             for i, (_, rail, node) in enumerate(order):
                 place[node] = (host, i if alike or not unique_rails else rail)
-        sides.append(_side(fabric, imported.ports or numbered_ports(fabric), place))
+        sides.append(_side(imported, place))
     return sides[0], sides[1]
 
 
@@ -159,8 +160,11 @@ def _nic_names(fabric: Fabric) -> dict[str, list[tuple[str, int, int]]]:
     return found
 
 
-def _side(fabric: Fabric, ports: CablePorts, place: dict[int, _End]) -> _Side:
+def _side(imported: Imported, place: dict[int, _End]) -> _Side:
+    fabric = imported.fabric
+    ports = imported.ports or numbered_ports(fabric)
     side = _Side(fabric, ports)
+    guessed = imported.rate_is_guessed or [False] * (fabric.num_links // 2)
     kept = np.flatnonzero(fabric.link_kind[0::2] == LinkKind.SCALE_OUT) * 2
     cables_of = Counter(fabric.link_source[np.concatenate([kept, kept + 1])].tolist())
     for link in kept.tolist():
@@ -178,7 +182,9 @@ def _side(fabric: Fabric, ports: CablePorts, place: dict[int, _End]) -> _Side:
         rows.sort(key=lambda row: (row[0][1] < 0, row[0]))  # the host's end first
         gbps = to_gbps(float(fabric.link_capacity_bytes_per_s[link : link + 2].min()))
         (end_a, port_a, told_a), (end_b, port_b, told_b) = rows
-        side.cables[end_a, end_b].append(_Cable((end_a, end_b), (port_a, port_b), gbps, (told_a, told_b)))
+        side.cables[end_a, end_b].append(
+            _Cable((end_a, end_b), (port_a, port_b), gbps, (told_a, told_b), guessed[link // 2])
+        )
     return side
 
 
@@ -219,7 +225,7 @@ def _of_matched(wanted: _Cable, there: _Cable, by_port: bool) -> Iterator[Differ
     if by_port and any(a and b and a != b for a, b in pairs):
         yield Difference("other port", f"{sides[1][0]}, meant as {sides[0][0]}", *sides)
     change = there.gbps / wanted.gbps - 1
-    if abs(change) > RATE_TOLERANCE_FRAC:
+    if abs(change) > RATE_TOLERANCE_FRAC and not (wanted.is_guessed or there.is_guessed):
         kind = "slow" if change < 0 else "fast"
         yield Difference(kind, f"{sides[1][0]} at {there.gbps:g} Gb/s, meant for {wanted.gbps:g} Gb/s", *sides)
 

@@ -51,6 +51,10 @@ def diff(
         )
         return EXIT_DIFFERS if differences else 0
     print_lines(f"{difference.kind}: {difference.text}" for difference in differences)
+    for side in (meant, found):
+        guessed = sum(side.rate_is_guessed)
+        if guessed:
+            print_lines([f"not compared: the rates of {guessed} links of {side.fabric.name}, which are guesses"])
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
     print_lines([f"{meant.fabric.name} and {found.fabric.name}: {told or 'no difference'}"])
     return EXIT_DIFFERS if differences else 0

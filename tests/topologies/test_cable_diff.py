@@ -158,3 +158,12 @@ def test_a_design_beside_its_wire_map(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_big_fabrics_stay_quick_enough_to_compare() -> None:
     design = open_fabric("hgx-a100-847")
     assert diff_fabrics(design, design) == []
+
+
+def test_guessed_rates_are_not_compared() -> None:
+    rows: list[Row] = [(*row[:4], "" if row[0][0] == "h" else row[4]) for row in ROWS]  # type: ignore[misc]
+    changed_rows: list[Row] = [(*row[:4], row[4].replace("400", "200")) for row in ROWS]  # type: ignore[misc]
+    bare = site(rows)
+    assert diff_fabrics(site(ROWS), bare) == []
+    assert diff_fabrics(bare, site(changed_rows)) == []
+    assert [d.kind for d in diff_fabrics(site(ROWS), site(changed_rows))] == ["slow"] * 4

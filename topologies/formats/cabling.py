@@ -35,6 +35,7 @@ _SWITCH_PORT = re.compile(
 """Names of ports as Cumulus Linux, SONiC, Arista EOS, Cisco IOS and NX-OS, Junos and MLNX-OS give them."""
 
 _MANAGEMENT = re.compile(r"(?:bmc|ipmi|idrac|ilo|drac|mgmt|management|oob|console|fxp|ma)[\w.-]*", re.IGNORECASE)
+_MANAGEMENT_DEVICE = re.compile(r"(?:^|[^a-z])(?:mgmt|management|oob|ipmi|bmc)(?:[^a-z]|$)", re.IGNORECASE)
 _SWITCH_MANAGEMENT = re.compile(r"(?:eth0|me0|em0)")
 _SWITCH_WORDS = re.compile(
     r"(?:^|[^a-z])(?:leaf|spine|core|tor|agg|super-?spine|switch|sw|asw|psw|dsw|fsw|ssw|rsw)(?:[^a-z]|$)"
@@ -118,9 +119,10 @@ class Cabling:
                     allowed="a switch between",
                     fix="say which devices are hosts by --hosts, a regular expression",
                 )
-            rate = cable.rate_bytes_per_s
+            rate, is_told = cable.rate_bytes_per_s, True
             if rate is None:
                 told = options.nic_gbps if is_host[cable.a] or is_host[cable.b] else options.uplink_gbps
+                is_told = told is not None
                 told = told or options.nic_gbps or ASSUMED_GBPS
                 rate = from_gbps(told)
                 assumed[told] += 1
@@ -133,7 +135,7 @@ class Cabling:
                 else:
                     ends.append((device, port))
             (a, port_a), (b, port_b) = ends
-            wiring.cable(a, port_a, b, port_b, rate)
+            wiring.cable(a, port_a, b, port_b, rate, is_guessed=not is_told)
         if pairs:
             wiring.left_out.append(f"{pairs} cables between two hosts")
         for told, count in assumed.items():
@@ -141,12 +143,14 @@ class Cabling:
         return wiring.build(ReadOptions(**{**vars(options), "hosts": ""}))
 
     def _without_management(self, wiring: Wiring) -> list[Cable]:
-        """Leave out the cables of management ports."""
+        """Leave out the cables of management ports, and of devices that are called so."""
 
         def is_management(device: str, port: str) -> bool:
-            if _MANAGEMENT.fullmatch(port):
+            if _MANAGEMENT.fullmatch(port) or _MANAGEMENT_DEVICE.search(device):
                 return True
-            return bool(_SWITCH_MANAGEMENT.fullmatch(port)) and self._votes()[device] < 0
+            return bool(_SWITCH_MANAGEMENT.fullmatch(port)) and votes[device] < 0
+
+        votes = self._votes()
 
         kept = [c for c in self.cables if not (is_management(c.a, c.port_a) or is_management(c.b, c.port_b))]
         if len(kept) < len(self.cables):

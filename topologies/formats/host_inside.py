@@ -81,7 +81,8 @@ def one_host(inside: HostInside, sources: Sequence[Source], options: ReadOptions
     host = options.name or source.stem
     for i in used:
         rate = inside.nic_bytes_per_s[i] or from_gbps(options.nic_gbps or ASSUMED_NIC_GBPS)
-        wiring.cable(wiring.nic(host, inside.nics[i]), "", "network", "", rate)
+        is_guessed = not inside.nic_bytes_per_s[i]
+        wiring.cable(wiring.nic(host, inside.nics[i]), "", "network", "", rate, is_guessed=is_guessed)
     if not all(inside.nic_bytes_per_s[i] for i in used):
         wiring.guesses.append(f"NICs have {options.nic_gbps or ASSUMED_NIC_GBPS:g} Gb/s")
     wiring.guesses.append("all NICs are on one switch, which stands for the network")

@@ -72,6 +72,7 @@ def _only(sources: Sequence[Source]) -> Source:
 def _read_plain(source: Source, subnet: Subnet) -> None:
     device: Device | None = None
     named: dict[str, tuple[int, str]] = {}
+    links = subnet.links
     for number, line in source.lines():
         if line.startswith("["):
             port = _PORT.match(line)
@@ -83,7 +84,10 @@ def _read_plain(source: Source, subnet: Subnet) -> None:
             rate = link_rate(width, speed)
             if rate is None:
                 raise source.error(number, what="no such link rate", found=f"{width}{speed}", allowed="as 4xNDR")
-            subnet.add_link(device.key, int(own), key, int(other), rate, number)
+            end = device.key, int(own)
+            if end in links:
+                subnet.add_link(*end, key, int(other), rate, number)
+            links[end] = key, int(other), rate, number
             if guid and not device.is_switch:
                 _address(subnet, guid, own_lid, device.key)
         elif line.startswith(("Switch", "Ca", "Rt")):

@@ -147,8 +147,10 @@ class Subnet:
         self._add_switches(wiring, options)
         self._add_nics(wiring)
         for (key, port), (other, other_port, rate, _) in self.links.items():
+            if (key, port) > (other, other_port):
+                continue
             a, b = self.devices[key], self.devices[other]
-            if (key, port) > (other, other_port) or not (a.name and b.name):
+            if not (a.name and b.name):
                 continue
             if not (a.is_switch or b.is_switch):
                 wiring.left_out.append(f"a link between two channel adapters, {a.description} and {b.description}")

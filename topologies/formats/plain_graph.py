@@ -107,7 +107,7 @@ def fabric_of_plain_graph(
                 found=f"{edge.source} – {edge.target}",
                 allowed="a switch between",
             )
-        wiring.cable(ends[0], "", ends[1], "", rate)
+        wiring.cable(ends[0], "", ends[1], "", rate, is_guessed=is_assumed)
     if without_rate:
         told = options.nic_gbps or ASSUMED_GBPS
         wiring.guesses.append(f"{without_rate} edges without {_RATE_KEYS[0]} have {told:g} Gb/s")

@@ -97,6 +97,8 @@ class Imported:
         Static routes, where a file holds forwarding tables.
     addresses
         Node name by address (``guid:0x…``, ``lid:7``), where the file has addresses.
+    rate_is_guessed
+        ``(num_links / 2,)`` whether the rate of each cable is a guess; empty if none is.
     """
 
     fabric: Fabric
@@ -106,6 +108,7 @@ class Imported:
     ports: CablePorts | None = None
     routes: NextHops | None = None
     addresses: Mapping[str, str] = field(default_factory=dict)
+    rate_is_guessed: Sequence[bool] = ()
 
 
 @dataclass(frozen=True)

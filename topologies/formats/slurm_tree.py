@@ -102,7 +102,9 @@ def fabric_of_plan(
     _add_switches(builder, plan, nic_ids, from_gbps(nic_gbps), options, guesses)
     guesses.append("latencies are those of InfiniBand between H800 hosts (arXiv:2505.09343)")
     builder.assumptions += guesses
-    return Imported(built(builder, source), format, tuple(guesses), tuple(left_out))
+    fabric = built(builder, source)
+    all_guessed = [True] * (fabric.num_links // 2)
+    return Imported(fabric, format, tuple(guesses), tuple(left_out), rate_is_guessed=all_guessed)
 
 
 def _matching(plan: TopologyPlan, pattern: str, source: str, left_out: list[str]) -> TopologyPlan:

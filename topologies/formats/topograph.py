@@ -17,6 +17,7 @@ from topologies.formats.levels import host_paths, tree_of
 from topologies.formats.ports import CablePorts
 from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOptions
 from topologies.formats.slurm_conf import Units, checked_plan
+from topologies.formats.slurm_files import TopologyPlan
 from topologies.formats.slurm_tree import fabric_of_plan, plan_losses
 from topologies.formats.source import Source
 from topologies.hostlist import compress_hosts, expand_hosts
@@ -109,7 +110,6 @@ class _Reader:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.document: Document = source.document
-        self.units = Units()
         self.children: dict[str, dict[str, None]] = {}
         self.hosts: dict[str, dict[str, None]] = {}
         self.where: dict[str, Path] = {}
@@ -243,6 +243,14 @@ class _Reader:
 
     # ---- build ----
 
+    def _plan(self, groups: dict[str, tuple[tuple[str, ...], tuple[str, ...]]], *, has_lines: bool) -> TopologyPlan:
+        """Return the tree of switches with their hosts and children, checked."""
+        units = Units()
+        for name, (hosts, children) in groups.items():
+            line = self.document.line(self.where.get(name, ())) if has_lines else 1
+            units.add(self.source, line, "tree", name, hosts, children)
+        return checked_plan(units, self.source)
+
     def build(self, options: ReadOptions) -> Imported:
         """Return the fabric of what was collected."""
         placed = {host for members in self.hosts.values() for host in members}
@@ -259,12 +267,14 @@ class _Reader:
             empty |= emptied
         if empty:
             self.left_out.append(f"{len(empty)} switches without nodes, first {min(empty)}")
+        groups: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         for name in {**self.where, **self.hosts, **self.children, **self.parent}:
             if name not in empty:
-                line = self.document.line(self.where.get(name, ()))
-                hosts = tuple(self.hosts.get(name, ()))
-                self.units.add(self.source, line, "tree", name, hosts, children.get(name, ()))
-        plan = checked_plan(self.units, self.source)
+                groups[name] = tuple(self.hosts.get(name, ())), children.get(name, ())
+        try:
+            plan = self._plan(groups, has_lines=False)
+        except InputError:  # again with the lines, which take a while to find
+            plan = self._plan(groups, has_lines=True)
         extra = []
         if loose:
             extra.append(f"{len(loose)} nodes without a switch share one for each domain")

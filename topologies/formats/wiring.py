@@ -101,7 +101,7 @@ class Wiring:
     _switches: dict[str, _Switch] = field(default_factory=dict)
     _nics: dict[str, _Nic] = field(default_factory=dict)
     _racks: dict[str, str] = field(default_factory=dict)
-    _cables: list[tuple[str, str, str, str, float, float]] = field(default_factory=list)
+    _cables: list[tuple[str, str, str, str, float, float, bool]] = field(default_factory=list)
 
     def switch(self, name: str, *, tier: int | None = None, pod: int | None = None, part: Part | None = None) -> None:
         """Add a switch."""
@@ -119,12 +119,20 @@ class Wiring:
         self._racks[host] = rack
 
     def cable(
-        self, a: str, port_a: str, b: str, port_b: str, rate_bytes_per_s: float, latency_s: float | None = None
+        self,
+        a: str,
+        port_a: str,
+        b: str,
+        port_b: str,
+        rate_bytes_per_s: float,
+        latency_s: float | None = None,
+        *,
+        is_guessed: bool = False,
     ) -> None:
-        """Add a cable between two nodes by name."""
+        """Add a cable between two nodes by name; say whether its rate is a guess."""
         if latency_s is None:
             latency_s = from_us(LINK_LATENCY_US["InfiniBand" if self.is_infiniband else "Ethernet"])
-        self._cables.append((a, port_a, b, port_b, rate_bytes_per_s, latency_s))
+        self._cables.append((a, port_a, b, port_b, rate_bytes_per_s, latency_s, is_guessed))
 
     def has_switch(self, name: str) -> bool:
         """Tell whether there is a switch of that name."""
@@ -167,6 +175,7 @@ class Wiring:
             left_out=tuple(self.left_out),
             ports=CablePorts(inside + [c[1] for c in self._cables], inside + [c[3] for c in self._cables]),
             addresses=self.addresses,
+            rate_is_guessed=[False] * len(inside) + [c[6] for c in self._cables],
         )
 
     def _keep_hosts(self, pattern: str) -> None:
@@ -199,7 +208,7 @@ class Wiring:
     def _rows(self) -> list[HostRow]:
         """Return the hosts in the order of their names, NICs in the order of their labels."""
         rate_of: dict[str, float] = {}
-        for a, _, b, _, rate, _ in self._cables:
+        for a, _, b, _, rate, *_ in self._cables:
             for end in (a, b):
                 if end in self._nics:
                     rate_of[end] = rate_of.get(end, 0.0) + rate
