@@ -30,17 +30,17 @@ function explorer(root, data, palette) {
   const order = Int32Array.from({length: H}, (_, i) => i).sort((a, b) => pod[a] - pod[b] || group[a] - group[b] || domain[a] - domain[b] || a - b);
   const rank = new Int32Array(H); order.forEach((h, i) => { rank[h] = i; });
   const heightOf = new Uint8Array(H + S); heightOf.set(tier, H);
-  const level = new Uint8Array(C), cableOrder = new Int32Array(C), startOfLevel = new Int32Array(258);
-  for (let c = 0; c < C; c++) { level[c] = Math.max(heightOf[A[c]], heightOf[B[c]]); startOfLevel[level[c] + 1]++; }
-  for (let t = 0; t < 257; t++) startOfLevel[t + 1] += startOfLevel[t];
-  for (let c = 0; c < C; c++) cableOrder[startOfLevel[level[c]]++] = c;   // cables by rising tier
-  const touching = new Map();   // cables of a switch, filled on demand
-  const cablesOf = (unit) => {
-    if (!touching.has(unit)) { const own = []; for (let c = 0; c < C; c++) if (A[c] === unit || B[c] === unit) own.push(c); touching.set(unit, own); }
-    return touching.get(unit);
-  };
+  // Cables of each unit, hosts first, then switches: what a drawing touches is found from its hosts upwards.
+  const touchStart = new Int32Array(H + S + 1), touch = new Int32Array(2 * C);
+  for (let c = 0; c < C; c++) { touchStart[A[c] + 1]++; touchStart[B[c] + 1]++; }
+  for (let u = 0; u < H + S; u++) touchStart[u + 1] += touchStart[u];
+  { const fill = touchStart.slice(); for (let c = 0; c < C; c++) { touch[fill[A[c]]++] = c; touch[fill[B[c]]++] = c; } }
+  const cablesOf = (unit) => touch.subarray(touchStart[unit], touchStart[unit + 1]);
+  const far = (c, unit) => A[c] === unit ? B[c] : A[c];
+  let hostToHost = false; for (let c = 0; c < C && !hostToHost; c++) hostToHost = A[c] < H && B[c] < H;
+  const tiersUp = [...new Set(tier)].sort((a, b) => a - b);
 
-  let view = views[0], path = [], selected = null, broken = null, jobFilter = 0, heatFilter = 0;
+  let view = views[0], path = [], broken = null, jobFilter = 0, heatFilter = 0;
   const whole = {lo: 0, hi: H, kind: "fabric", name: data.name};
   path = [whole];
   const at = () => path[path.length - 1];
@@ -68,7 +68,13 @@ function explorer(root, data, palette) {
   }
 
   // What a place holds: accelerators by job, free and unavailable.
+  const held = new Map();
   function holding(lo, hi) {
+    const key = views.indexOf(view) + ":" + lo + "-" + hi;
+    if (!held.has(key)) { if (held.size > 5000) held.clear(); held.set(key, counted(lo, hi)); }
+    return held.get(key);
+  }
+  function counted(lo, hi) {
     const jobs = new Map(); let free = 0, away = 0, all = 0; const states = [0, 0, 0, 0, 0]; let last = 0, run = 0;
     for (let i = lo; i < hi; i++) for (let g = start[order[i]]; g < start[order[i] + 1]; g++) {
       all++; const j = view.job[g];
@@ -78,22 +84,31 @@ function explorer(root, data, palette) {
     return {jobs: [...jobs].sort((a, b) => b[1] - a[1] || a[0] - b[0]), free, away, all, states};
   }
 
+  // Drawings are kept: going back, or another look at a place, costs nothing.
+  const scenes = new Map();
   function scene(most) {
-    const place = at(), kids = children(place, most), inside = place.kind === "host";
+    const place = at(), key = [views.indexOf(view), place.kind, place.lo, place.hi, most].join(":");
+    if (!scenes.has(key)) { if (scenes.size > 40) scenes.clear(); scenes.set(key, composed(place, most)); }
+    return scenes.get(key);
+  }
+  function composed(place, most) {
+    const kids = children(place, most), inside = place.kind === "host";
     const marks = [], mark = new Int32Array(H + S).fill(-1);
     if (inside) marks.push({tier: 0, kind: "host", name: place.name, lo: place.lo, hi: place.hi, units: 1});
     else kids.forEach((k) => marks.push({...k, tier: 0, units: k.hi - k.lo}));
     marks.forEach((m, i) => { for (let p = m.lo; p < m.hi; p++) mark[order[p]] = i; });
-    const seen = new Uint8Array(S), serves = new Int32Array(S).fill(-1);
-    const rise = (down, up) => {
-      if (up < H || heightOf[down] >= heightOf[up]) return;
-      const from = down < H ? mark[down] : seen[down - H] ? serves[down - H] : -9, s = up - H;
-      if (from === -9 || (down < H && from < 0)) return;
-      if (!seen[s]) { seen[s] = 1; serves[s] = from; } else if (serves[s] !== from) serves[s] = -2;
+    const seen = new Uint8Array(S), serves = new Int32Array(S).fill(-1), levels = new Map(tiersUp.map((t) => [t, []]));
+    const rise = (down, from) => {
+      for (const c of cablesOf(down)) {
+        const up = far(c, down);
+        if (up < H || heightOf[up] <= heightOf[down]) continue;
+        const s = up - H;
+        if (!seen[s]) { seen[s] = 1; serves[s] = from; levels.get(tier[s]).push(s); } else if (serves[s] !== from) serves[s] = -2;
+      }
     };
-    for (let k = 0; k < C; k++) { const c = cableOrder[k]; rise(A[c], B[c]); rise(B[c], A[c]); }
-    const byTier = new Map();
-    for (let s = 0; s < S; s++) if (seen[s]) { if (!byTier.has(tier[s])) byTier.set(tier[s], []); byTier.get(tier[s]).push(s); }
+    for (let p = place.lo; p < place.hi; p++) rise(order[p], mark[order[p]]);
+    for (const t of tiersUp) for (const s of levels.get(t)) rise(H + s, serves[s]);
+    const byTier = new Map(tiersUp.filter((t) => levels.get(t).length).map((t) => [t, levels.get(t).sort((a, b) => a - b)]));
     const room = Math.max(8, Math.min(48, most));
     for (const [t, list] of byTier) {
       let bunches;
@@ -114,17 +129,19 @@ function explorer(root, data, palette) {
       }
     }
     const n = marks.length, slot = new Int32Array(n * n).fill(-1), edges = [];
-    for (let c = 0; c < C; c++) {
-      const a = mark[A[c]], b = mark[B[c]];
-      if (a < 0 || b < 0 || a === b) continue;
-      const key = a < b ? a * n + b : b * n + a, apart = inside && (A[c] < H || B[c] < H);
+    const add = (c, u) => {
+      const v = far(c, u), a = mark[u], b = mark[v];
+      if (b < 0 || a === b || (heightOf[v] === heightOf[u] ? v > u : heightOf[v] > heightOf[u])) return;   // once, from its upper end
+      const key = a < b ? a * n + b : b * n + a, apart = inside && v < H;
       let k = apart ? -1 : slot[key];
       if (k < 0) { k = edges.length; slot[key] = k; edges.push({a, b, cables: 0, demand: 0, gbps: 0, worst: c}); }
       const e = edges[k];
       e.cables++; e.gbps += data.rates[rate[c]];
       if (view.demand[c] > e.demand) { e.demand = view.demand[c]; e.worst = c; }
-    }
-    return {marks, edges, inside, place};
+    };
+    for (const list of byTier.values()) for (const s of list) for (const c of cablesOf(H + s)) add(c, H + s);
+    if (!byTier.size || hostToHost) for (let p = place.lo; p < place.hi; p++) for (const c of cablesOf(order[p])) if (far(c, order[p]) < H) add(c, order[p]);
+    return {marks, edges, inside, place, mark};
   }
 
   const make = (name, attributes, text) => {
@@ -172,19 +189,48 @@ function explorer(root, data, palette) {
     let ports = [];
     if (inside) {
       const h = order[place.lo];
-      ports = [...new Set(cablesOf(h).map((c) => port[c]))].sort((a, b) => a - b);
+      ports = [...new Set(Array.from(cablesOf(h), (c) => port[c]))].sort((a, b) => a - b);
     }
     const portX = (p) => left + room * (ports.indexOf(p) + 0.5) / Math.max(1, ports.length);
-    const ends = (e) => {
+    const curve = (e) => {
       const [a, b] = marks[e.a].tier <= marks[e.b].tier ? [marks[e.a], marks[e.b]] : [marks[e.b], marks[e.a]];
       const x1 = inside && a.tier === 0 ? portX(port[e.worst]) : a.x, y1 = a.tier === 0 ? a.y : a.y - 5, y2 = b.tier === a.tier ? b.y : b.y + 7;
-      const bend = a.tier === b.tier ? Math.min(y1, y2) - 34 : (y1 + y2) / 2;
-      return `M${x1.toFixed(1)} ${y1.toFixed(1)}C${x1.toFixed(1)} ${bend.toFixed(1)} ${b.x.toFixed(1)} ${bend.toFixed(1)} ${b.x.toFixed(1)} ${y2.toFixed(1)}`;
+      return [x1, y1, b.x, y2, a.tier === b.tier ? Math.min(y1, y2) - 34 : (y1 + y2) / 2];
     };
+    const ends = (e) => {
+      const [x1, y1, x2, y2, bend] = curve(e).map((v) => v.toFixed(1));
+      return `M${x1} ${y1}C${x1} ${bend} ${x2} ${bend} ${x2} ${y2}`;
+    };
+    // The link under a point: curves go from x1 to x2 as 3t² − 2t³ while y runs over both ends and the bend.
+    const linkAt = (x, y) => {
+      let best = -1, nearest = 7;
+      edges.forEach((e, k) => {
+        if (e.demand < heatFilter) return;
+        const [x1, y1, x2, y2, bend] = curve(e), at = (t) => { const u = 1 - t; return [x1 + (x2 - x1) * (3 * t * t - 2 * t * t * t), y1 * u * u * u + 3 * bend * u * t + y2 * t * t * t]; };
+        if (Math.abs(y1 - y2) > 1) {
+          if (y > Math.max(y1, y2) || y < Math.min(y1, y2)) return;
+          let low = 0, high = 1;
+          for (let n = 0; n < 12; n++) { const t = (low + high) / 2; if ((at(t)[1] - y) * (y2 - y1) < 0) low = t; else high = t; }
+          const off = Math.abs(at(low)[0] - x);
+          if (off < nearest) { nearest = off; best = k; }
+        } else for (let n = 1; n < 20; n++) { const [px, py] = at(n / 20), off = Math.hypot(px - x, py - y); if (off < nearest) { nearest = off; best = k; } }
+      });
+      return best;
+    };
+    const dead = new Set(broken ? broken.units : []);
     const lines = [[], [], [], [], []];
     for (const e of edges) { const k = heat(e.demand); if (e.demand >= heatFilter) lines[k].push(ends(e)); }
     lines.forEach((some, k) => { if (some.length) svg.append(make("path", {d: some.join(""), class: "link h" + k, ...(some.length > 600 ? {style: "opacity:.35"} : {})})); });
+    if (broken && broken.links.length) svg.append(make("path", {d: edges.filter((e) => broken.links.some((c) => far2(c, e))).map(ends).join(""), class: "link dead"}));
     const over = make("path", {class: "over"}); svg.append(over);
+    const spot = (event) => { const box = svg.getBoundingClientRect(); return [(event.clientX - box.left) * width / box.width, (event.clientY - box.top) * height / box.height]; };
+    let waiting = false;
+    svg.addEventListener("mousemove", (event) => {
+      if (waiting || event.target.closest(".mark")) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; const k = linkAt(...spot(event)); over.setAttribute("d", k < 0 ? "" : ends(edges[k])); svg.style.cursor = k < 0 ? "" : "pointer"; });
+    });
+    svg.addEventListener("click", (event) => { if (event.target.closest(".mark")) return; const k = linkAt(...spot(event)); if (k >= 0) { over.setAttribute("d", ends(edges[k])); tellLink(edges[k]); } });
     marks.forEach((m, i) => {
       const g = make("g", {tabindex: 0, role: "button", class: "mark " + m.kind + (broken && broken.marks.has(i) ? " hit" : ""), "data-mark": i});
       let label = m.name;
@@ -207,7 +253,7 @@ function explorer(root, data, palette) {
         g.append(make("rect", {x: m.x - wide / 2, y: m.y - 20, width: wide, height: 40, class: "touch"}));
         if (m.units > 1) g.append(make("rect", {x: m.x - w / 2 + 3, y: m.y - 9, width: w, height: 12, rx: 2, class: "behind"}));
         g.append(make("rect", {x: m.x - w / 2, y: m.y - 6, width: w, height: 12, rx: 2, class: "switchbox"}));
-        if (broken && broken.units.some((u) => m.list.includes(u - H))) g.append(make("path", {d: `M${m.x - 8} ${m.y - 8}l16 16m0-16l-16 16`, class: "cross"}));
+        if (broken && dead.size && m.list.some((x) => dead.has(H + x))) g.append(make("path", {d: `M${m.x - 8} ${m.y - 8}l16 16m0-16l-16 16`, class: "cross"}));
         if (list1(marks, m.tier) <= room / 60) g.append(make("text", {x: m.x, y: m.y - 13, class: "name", "text-anchor": "middle"}, short(m.name, Math.max(10, Math.floor(room / list1(marks, m.tier) / 6.6)))));
       }
       g.setAttribute("aria-label", label);
@@ -251,11 +297,10 @@ function explorer(root, data, palette) {
 
   function choose(i, zoom) {
     const m = shown.marks[i];
-    selected = i;
     if (m.tier === 0 && zoom && !shown.inside) { go([...path, {lo: m.lo, hi: m.hi, kind: m.kind, name: m.name}]); return; }
     tell(i, true);
   }
-  function go(next) { path = next; broken = null; selected = null; draw(true); tellPlace(); }
+  function go(next) { path = next; broken = null; draw(true); tellPlace(); }
 
   function trail() {
     crumbs.replaceChildren();
@@ -267,6 +312,15 @@ function explorer(root, data, palette) {
     });
   }
 
+  const far2 = (c, e) => { const a = shown.mark[A[c]], b = shown.mark[B[c]]; return (a === e.a && b === e.b) || (a === e.b && b === e.a); };
+  // The cables behind a drawn link.
+  function cablesIn(e) {
+    if (shown.inside && (shown.marks[e.a].tier === 0 || shown.marks[e.b].tier === 0)) return [e.worst];
+    const [low, high] = shown.marks[e.a].tier > shown.marks[e.b].tier ? [e.b, e.a] : [e.a, e.b], found = [], m = shown.marks[high];
+    const units = m.tier ? m.list.map((x) => H + x) : Array.from({length: m.hi - m.lo}, (_, i) => order[m.lo + i]);
+    for (const u of units) for (const c of cablesOf(u)) if (shown.mark[far(c, u)] === low) found.push(c);
+    return found;
+  }
   const fact = (dl, name, text) => { dl.append(html("dt", name), html("dd", text)); };
   function jobList(list, title) {
     if (!list.length) return null;
@@ -295,6 +349,7 @@ function explorer(root, data, palette) {
     panel.replaceChildren(html("h3", short(place.name, 120)), dl);
     const jobs = jobList(held.jobs, held.jobs.length === 1 ? "Job" : "Jobs");
     if (jobs) panel.append(jobs);
+    if (C) panel.append(failButton(place.kind === "host" ? "What if it fails?" : "What if all of it fails?", () => fail(Array.from(order.subarray(place.lo, place.hi)), [], place.name, place.hi - place.lo > 1 && place.kind !== "pod" && place.kind !== "group")));
   }
   const tellPlace = () => aboutPlace(at());
 
@@ -309,42 +364,67 @@ function explorer(root, data, palette) {
     fact(dl, "capacity", (own.reduce((sum, e) => sum + e.gbps, 0) / 1000).toLocaleString("en", {maximumFractionDigits: 2}) + " Tbit/s each way");
     panel.replaceChildren(html("h3", short(m.name, 120)), dl);
     own.sort((x, y) => y.demand - x.demand);
-    if (placed && own.length) {
-      panel.append(html("h4", "Its busiest links"));
+    if (own.length) {
+      panel.append(html("h4", placed ? "Its busiest links" : "Its links"));
       const ul = html("ul");
-      own.slice(0, 5).forEach((e) => { const other = shown.marks[e.a === i ? e.b : e.a]; ul.append(html("li", `${short(other.name, 30)}: ${percent(e.demand)} of ${data.rates[rate[e.worst]]} Gbit/s` + (e.cables > 1 ? `, worst of ${e.cables}` : ""))); });
+      own.slice(0, 5).forEach((e) => {
+        const other = shown.marks[e.a === i ? e.b : e.a], li = html("li"), open = html("button", short(other.name, 30), "plain");
+        open.type = "button"; open.addEventListener("click", () => tellLink(e));
+        li.append(open, html("span", `: ${percent(e.demand)} of ${data.rates[rate[e.worst]]} Gbit/s` + (e.cables > 1 ? `, worst of ${e.cables}` : ""))); ul.append(li);
+      });
       panel.append(ul);
       const on = view.jobs.get(own[0].worst);
       if (on) { const box = jobList(on.list.map((j) => [j, 0]), `Jobs on the busiest (${on.n})`); if (box) panel.append(box); }
     }
-    const b = html("button", m.units === 1 ? "What if it fails?" : "What if they fail?", "fail"); b.type = "button";
-    b.addEventListener("click", () => fail(m)); panel.append(b);
+    panel.append(failButton(m.units === 1 ? "What if it fails?" : "What if they fail?", () => fail(m.list.map((x) => H + x), [], m.name, m.units > 1)));
   }
 
-  // A part that fails: which hosts lose how much of their way out, which jobs ran over it.
-  function fail(m) {
-    const dead = new Set(m.list.map((s) => H + s)), hosts = new Map(), jobs = new Set(); let cables = 0, gbps = 0, partly = false;
-    for (let c = 0; c < C; c++) {
-      if (!dead.has(A[c]) && !dead.has(B[c])) continue;
-      cables++; gbps += data.rates[rate[c]];
-      const h = A[c] < H ? A[c] : B[c] < H ? B[c] : -1;
-      if (h >= 0) hosts.set(h, (hosts.get(h) || 0) + data.rates[rate[c]]);
+  const failButton = (text, act) => { const b = html("button", text, "fail"); b.type = "button"; b.addEventListener("click", act); return b; };
+
+  function tellLink(e) {
+    const dl = html("dl"), [a, b] = shown.marks[e.a].tier <= shown.marks[e.b].tier ? [e.a, e.b] : [e.b, e.a], name = short(shown.marks[a].name, 50) + " – " + short(shown.marks[b].name, 50);
+    fact(dl, "cables", e.cables.toLocaleString("en"));
+    fact(dl, "capacity", (e.gbps / 1000).toLocaleString("en", {maximumFractionDigits: 2}) + " Tbit/s each way");
+    if (placed) fact(dl, e.cables > 1 ? "demand on the worst" : "demand", `${percent(e.demand)} of ${data.rates[rate[e.worst]]} Gbit/s`);
+    panel.replaceChildren(html("h3", name), dl);
+    const on = view.jobs.get(e.worst);
+    if (on) { const box = jobList(on.list.map((j) => [j, 0]), `Jobs on the busiest (${on.n})`); if (box) panel.append(box); }
+    panel.append(failButton(e.cables > 1 ? "What if they fail?" : "What if it fails?", () => fail([], cablesIn(e), name, e.cables > 1)));
+  }
+
+  // Parts that fail: which hosts lose how much of their way out, what is left of a way up, which jobs ran over it.
+  function fail(units, links, name, several) {
+    const dead = new Set(units), hosts = new Map(), up = new Map(), jobs = new Set(), lost = new Set(links); let gbps = 0, partly = false;
+    for (const u of units) for (const c of cablesOf(u)) lost.add(c);
+    for (const c of lost) {
+      gbps += data.rates[rate[c]];
+      const [low, high] = heightOf[A[c]] <= heightOf[B[c]] ? [A[c], B[c]] : [B[c], A[c]];
+      if (low < H) { if (!dead.has(low)) hosts.set(low, (hosts.get(low) || 0) + data.rates[rate[c]]); }
+      else if (!dead.has(low) && heightOf[high] > heightOf[low]) up.set(low, (up.get(low) || 0) + data.rates[rate[c]]);
       const on = view.jobs.get(c); if (on) { on.list.forEach((j) => jobs.add(j)); if (on.n > on.list.length) partly = true; } else if (view.demand[c]) partly = true;
     }
-    let cut = 0, worst = 0; const all = new Map();
-    if (hosts.size) for (let c = 0; c < C; c++) { const h = A[c] < H ? A[c] : B[c]; if (h < H && hosts.has(h)) all.set(h, (all.get(h) || 0) + data.rates[rate[c]]); }
-    for (const [h, lost] of hosts) { const share = lost / all.get(h); if (share > 0.999) cut++; worst = Math.max(worst, share); for (let g = start[h]; g < start[h + 1]; g++) if (view.job[g]) jobs.add(view.job[g]); }
+    const whole = (u) => { let sum = 0; for (const c of cablesOf(u)) if (heightOf[far(c, u)] > heightOf[u]) sum += data.rates[rate[c]]; return sum; };
+    let cut = 0, worst = 0, gpus = 0;
+    const runsOn = (h) => { for (let g = start[h]; g < start[h + 1]; g++) if (view.job[g]) jobs.add(view.job[g]); };
+    for (const [h, gone] of hosts) { const share = gone / whole(h); if (share > 0.999) { cut++; gpus += start[h + 1] - start[h]; } worst = Math.max(worst, share); runsOn(h); }
+    for (const u of units) if (u < H) { gpus += start[u + 1] - start[u]; runsOn(u); }
     const hit = new Set();
-    shown.marks.forEach((o, k) => { if (o.tier === 0) for (let q = o.lo; q < o.hi; q++) if (hosts.has(order[q])) { hit.add(k); break; } });
-    broken = {units: [...dead], marks: hit};
+    shown.marks.forEach((o, k) => { if (o.tier === 0) for (let q = o.lo; q < o.hi; q++) if (hosts.has(order[q]) || dead.has(order[q])) { hit.add(k); break; } });
+    broken = {units, links, marks: hit};
     draw(false);
     const dl = html("dl");
-    fact(dl, "cables lost", `${cables.toLocaleString("en")}, ${(gbps / 1000).toLocaleString("en", {maximumFractionDigits: 2})} Tbit/s each way`);
-    fact(dl, "hosts on it", hosts.size.toLocaleString("en"));
+    fact(dl, "cables lost", `${lost.size.toLocaleString("en")}, ${(gbps / 1000).toLocaleString("en", {maximumFractionDigits: 2})} Tbit/s each way`);
+    if (units.length && units[0] < H) fact(dl, "hosts down", units.length.toLocaleString("en"));
+    else fact(dl, "hosts on it", hosts.size.toLocaleString("en"));
     if (hosts.size) { fact(dl, "a host loses", "up to " + (100 * worst).toFixed(1) + " % of its way out"); fact(dl, "hosts cut off", cut.toLocaleString("en")); }
-    panel.replaceChildren(html("h3", "If " + short(m.name, 80) + (m.units === 1 ? " fails" : " fail")), dl);
+    if (gpus) fact(dl, "accelerators gone", gpus.toLocaleString("en"));
+    if (up.size) {
+      let share = 0; for (const [u, gone] of up) share = Math.max(share, gone / whole(u));
+      fact(dl, "switches that lose a way up", up.size.toLocaleString("en")); fact(dl, "one loses", "up to " + (100 * share).toFixed(1) + " % of it");
+    }
+    panel.replaceChildren(html("h3", "If " + short(name, 80) + (several ? " fail" : " fails")), dl);
     if (placed) { const box = jobList([...jobs].sort((a, b) => a - b).map((j) => [j, 0]), `Jobs that ran over it: ${partly ? "at least " : ""}${jobs.size}`); panel.append(box || html("p", "No job ran over it.")); }
-    const b = html("button", "Mend it", "fail"); b.type = "button"; b.addEventListener("click", () => { broken = null; draw(false); tellPlace(); }); panel.append(b);
+    panel.append(failButton("Mend it", () => { broken = null; draw(false); tellPlace(); }));
   }
 
   // Search: a host, a switch or a job by a part of its name.
@@ -370,7 +450,7 @@ function explorer(root, data, palette) {
     const s = exact(data.switches);
     if (s >= 0) {
       let unit = H + s, guard = 0;
-      while (unit >= H && guard++ < 6) { const below = cablesOf(unit).map((c) => A[c] === unit ? B[c] : A[c]).find((u) => u < H || tier[u - H] < tier[unit - H]); if (below === undefined) break; unit = below; }
+      while (unit >= H && guard++ < 6) { const below = Array.from(cablesOf(unit), (c) => far(c, unit)).find((u) => u < H || tier[u - H] < tier[unit - H]); if (below === undefined) break; unit = below; }
       if (unit < H) {
         const p = towards(unit);
         for (let k = p.length - 1; k >= 0; k--) { path = p.slice(0, k + 1); draw(false); const i = shown.marks.findIndex((m) => m.kind === "switch" && m.list.includes(s) && (m.units === 1 || k === 0)); if (i >= 0 && at().kind !== "host") { trail(); stage.querySelector(`[data-mark="${i}"]`).focus(); tell(i); break; } }
@@ -398,7 +478,7 @@ function explorer(root, data, palette) {
     const cell = (text) => { const safe = /^[=+\-@\t\r]/.test(text) ? "'" + text : text; return '"' + safe.replaceAll('"', '""') + '"'; };
     const name = (u, c) => u < H ? data.hosts[u] + (port[c] >= 0 ? " NIC " + port[c] : "") : data.switches[u - H];
     const rows = ["from,to,gbps,tier" + (placed ? ",demand_frac" : "")];
-    for (let c = 0; c < C; c++) rows.push(`${cell(name(A[c], c))},${cell(name(B[c], c))},${data.rates[rate[c]]},${level[c]}` + (placed ? "," + view.demand[c] / 1000 : ""));
+    for (let c = 0; c < C; c++) rows.push(`${cell(name(A[c], c))},${cell(name(B[c], c))},${data.rates[rate[c]]},${Math.max(heightOf[A[c]], heightOf[B[c]])}` + (placed ? "," + view.demand[c] / 1000 : ""));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([rows.join("\n") + "\n"], {type: "text/csv"})); link.download = "wire-map.csv"; link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);

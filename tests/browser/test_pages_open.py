@@ -121,6 +121,34 @@ def test_a_switch_that_fails_shows_whom_it_hits(open_page: Callable[..., Any], p
     assert page.locator(".mark.host.hit").count() == 0
 
 
+def test_a_link_and_a_host_that_fail_show_whom_they_hit(open_page: Callable[..., Any], placement_page: Path) -> None:
+    opened = open_page(placement_page)
+    page = opened.page
+    page.locator(".mark.switch[aria-label^=spine]").first.click()
+    page.locator(".panel button.plain").first.click()
+    assert " – spine" in page.locator(".panel h3").text_content()
+    page.locator(".fail").click()
+    told = page.locator(".panel").inner_text().replace("\n\n", "\n")
+    assert "cables lost\n8, 3.2 Tbit/s each way" in told
+    assert "switches that lose a way up\n1" in told
+    assert "one loses\nup to 25 % of it" in told or "one loses\nup to 25.0 % of it" in told  # one of four spines
+    assert page.locator(".link.dead").count() == 1
+    page.locator(".fail").click()
+    page.evaluate("document.querySelector('.stage').scrollIntoView({behavior: 'instant', block: 'center'})")
+    where = page.evaluate(
+        "(() => { const d = document.querySelector('.stage svg'), path = [...d.querySelectorAll('.link')].pop(),"
+        "p = path.getPointAtLength(60), b = d.getBoundingClientRect(); return [b.left + p.x, b.top + p.y]; })()"
+    )
+    page.mouse.click(*where)
+    assert " – " in page.locator(".panel h3").text_content()
+    page.locator(".mark.host").first.click()
+    page.locator(".fail").click()
+    told = page.locator(".panel").inner_text().replace("\n\n", "\n")
+    assert "hosts down\n1" in told
+    assert "accelerators gone\n8" in told
+    assert opened.errors == []
+
+
 def test_solvers_filters_and_wire_map(open_page: Callable[..., Any], tmp_path: Path) -> None:
     write_report(placement_study(solvers=("cp-sat", "random")), tmp_path / "page.html")
     opened = open_page(tmp_path / "page.html")
