@@ -87,6 +87,10 @@ def install(
         run_dir=Path(settings.run_dir),
         state_dir=Path(settings.state_dir),
         min_nodes=settings.min_nodes,
+        also_written=[
+            *([Path(settings.metrics_file).parent] if settings.metrics_file else []),
+            *([Path(settings.host_file_dir)] if settings.host_file_dir else []),
+        ],
     )
     if remove:
         print_lines(remove_install(plan, apply=apply) or ["nothing of scaleplan is installed"])
@@ -167,7 +171,16 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
             f"last cycle: {last.get('jobs', 0)} jobs, {last.get('parked', 0)} parked, {last.get('waiting', 0)} waiting",
         ]
     )
-    print_table(["figure", "value"], sorted(answer.get("metrics", {}).items()))
+    rows = [[name, _figure(name, value)] for name, value in sorted(answer.get("metrics", {}).items())]
+    print_table(["figure", "value"], rows)
+
+
+def _figure(name: str, value: float) -> str:
+    import time
+
+    if name.endswith("timestamp_seconds"):
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value)) if value else "–"
+    return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
 
 
 @app.command()

@@ -124,6 +124,7 @@ class _Cycle:
         self.jobs = {job.tracked_ref: job for job in snapshot.jobs}
         self.held: list[Taken] = []  # hosts of pinned jobs that Slurm has not started yet
         self.candidates: dict[str, QueuedJob] = {}
+        self.refused: dict[str, tuple[str, ...]] = {}  # hosts on which Slurm did not start a job
         self.owners: dict[str, str] = {}  # task → array it is still part of
 
     def detail(self, job: QueuedJob) -> JobDetail:
@@ -180,6 +181,8 @@ class _Cycle:
             self._hand_over(job, verdict.job, "" if verdict.events else "said again")
         elif verdict.next is Next.PLAN:
             self.candidates[ref] = job
+            if any(action == "repair" and reason.startswith("Slurm says") for action, reason in verdict.events):
+                self.refused[ref] = tracked.hosts
         elif verdict.job.state in ("pinning", "pinned") and job.is_pending:
             ask = self.maker.make(job, self.detail(job))
             if isinstance(ask, Ask):
@@ -266,6 +269,8 @@ class _Cycle:
                 if tracked is not None:
                     self._hand_over(job, tracked, ask.reason)
                 continue
+            if ref in self.refused:
+                ask = self._elsewhere(ask, self.refused[ref])
             for task in self._tasks(job):
                 asks.append(ask if ask.ref == task else replace(ask, ref=task))
                 jobs[task] = job
@@ -279,6 +284,12 @@ class _Cycle:
                     jobs[foreign.ref] = job
         self.out.num_parked = len(self.candidates)
         return self.maker.order(asks, jobs)[:depth]
+
+    def _elsewhere(self, ask: Ask, refused: Sequence[str]) -> Ask:
+        """Keep a job off hosts that Slurm refused for a reason of its own, where others are enough."""
+        others = ask.candidates.copy()
+        others[self._numbers(refused)] = False
+        return replace(ask, candidates=others) if np.count_nonzero(others) >= ask.num_nodes else ask
 
     def _is_ours(self, ref: str) -> bool:
         """Whether the journal knows it and has not handed it to Slurm."""
@@ -367,7 +378,8 @@ class _Cycle:
         state, action = ("pinning", "pin") if self.settings.mode == "pin" else ("preferred", "prefer")
         placed = replace(tracked, state=state, hosts=hosts, changed_s=self.now_s, passes=0)
         self.out.tracked[ask.ref] = placed
-        self._decide(placed, action, f"{len(hosts)} hosts on {leaves} leaf switches or blocks", leaves=leaves)
+        figures = {"leaves": leaves} | ({"unread_words": len(ask.intent.unread)} if ask.intent.unread else {})
+        self._decide(placed, action, f"{len(hosts)} hosts on {leaves} leaf switches or blocks", **figures)
         self.out.placed[ask.ref] = (job, hosts)
         mark = merge_mark(self.detail(job).admin_comment, PINNED)
         if job.priority == 0 and job.req_nodes:  # topology/block refused the old pin and holds the job until it is off

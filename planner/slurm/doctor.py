@@ -57,6 +57,7 @@ def examine(settings: SlurmSettings, commands: SlurmCommands) -> list[Finding]:
         lambda: check_rights(config),
         lambda: check_submit_plugin(config, conf_dir, settings),
         lambda: check_scheduler(config),
+        lambda: check_memory_of_jobs(config, settings),
         lambda: check_topology(config, conf_dir, commands),
         lambda: check_nodes(commands),
         lambda: check_fabric(settings, commands),
@@ -135,6 +136,24 @@ def check_scheduler(config: SiteConfig) -> Iterator[Finding]:
         )
     if config.get("SchedulerType") not in ("", "sched/backfill"):
         yield Finding("warning", f"SchedulerType={config.get('SchedulerType')}", "sched/backfill is what is tested")
+
+
+def check_memory_of_jobs(config: SiteConfig, settings: SlurmSettings) -> Iterator[Finding]:
+    """Check that Slurm tells of ended jobs for long enough, and tells the daemon when one ends."""
+    age = config.get("MinJobAge").split()
+    least_s = max(10, 5 * settings.poll_s)
+    if age and age[0].isdigit() and int(age[0]) < least_s:
+        yield Finding(
+            "warning",
+            f"MinJobAge={age[0]}: Slurm forgets jobs before the journal learns where they ran",
+            f"MinJobAge={least_s:.0f} or more (Slurm's default is 300)",
+        )
+    if not config.get("EpilogSlurmctld"):
+        yield Finding(
+            "warning",
+            f"no EpilogSlurmctld: ended jobs are noticed every {settings.poll_s:g} to {4 * settings.poll_s:g} s only",
+            "scaleplan slurm install says what to add to slurm.conf",
+        )
 
 
 def check_topology(config: SiteConfig, conf_dir: Path, commands: SlurmCommands) -> Iterator[Finding]:

@@ -11,16 +11,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 from planner.slurm.heartbeat import write_whole
 from planner.slurm.records import SiteConfig
+from planner.slurm.site_files import EPILOG_HOOK, NEW_SUBMIT, SETTINGS, UNIT
 from topologies.errors import InputError, OutputError
 
 __all__ = [
-    "EPILOG_HOOK",
     "Change",
     "InstallPlan",
     "apply_plan",
@@ -35,92 +36,6 @@ BACKUP_SUFFIX = ".before-scaleplan"
 MODULE_NAME = "scaleplan_submit.lua"
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*\Z", re.ASCII)
-
-_NEW_SUBMIT = """\
--- job_submit.lua, made by scaleplan: the site had none.
-
-function slurm_job_submit(job_desc, part_list, submit_uid)
-   return slurm.SUCCESS
-end
-
-function slurm_job_modify(job_desc, job_rec, part_list, modify_uid)
-   return slurm.SUCCESS
-end
-
-return slurm.SUCCESS
-"""
-
-_UNIT = """\
-[Unit]
-Description=scaleplan: places parked Slurm jobs
-After=slurmctld.service
-Documentation=man:scontrol(1)
-
-[Service]
-Type=simple
-User={user}
-ExecStart={program} slurm serve --config {config}
-ExecStopPost=-{program} slurm release --config {config}
-Restart=always
-RestartSec=1
-RuntimeDirectory=scaleplan
-RuntimeDirectoryMode=0750
-RuntimeDirectoryPreserve=yes
-StateDirectory=scaleplan
-StateDirectoryMode=0700
-MemoryMax=1G
-Nice=5
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateDevices=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-UMask=0027
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-EPILOG_HOOK = """\
-#!/bin/sh
-# EpilogSlurmctld of scaleplan: tells the planner that nodes have become free. Runs as SlurmUser, never fails.
-umask 027
-touch {run_dir}/wake 2>/dev/null
-exit 0
-"""
-
-_SETTINGS = """\
-# scaleplan's Slurm daemon. Every key with its default; see docs/slurm.md.
-
-# observe: writes what it would have done, touches nothing else. Run this first.
-# prefer:  parks jobs and asks Slurm softly (--prefer, --switches).
-# pin:     parks jobs and chooses their nodes.
-mode: observe
-
-# A new job of two or more nodes is parked for this long at most; if the planner dies, Slurm starts it then.
-park_s: 60
-
-# Time for one plan, and between two looks at the queue.
-plan_budget_s: 2.0
-poll_s: 1.0
-
-# Jobs of fewer nodes are left to Slurm.
-min_nodes: 2
-
-# A job parked for longer, or planned this often in vain, is handed to Slurm.
-max_parked_s: 3600
-max_tries: 3
-
-# A fabric file of the real network; without one Slurm's own topology is used, with this oversubscription assumed.
-# fabric: /etc/scaleplan/fabric.yaml
-oversubscription: 2.0
-
-run_dir: {run_dir}
-state_dir: {state_dir}
-# metrics_file: /var/lib/prometheus/node-exporter/scaleplan.prom
-# host_file_dir: /shared/scaleplan/hosts
-"""
 
 
 @dataclass(frozen=True)
@@ -197,7 +112,7 @@ def merged_submit_script(site: str | None, *, module: Path, heartbeat: Path, min
     InputError
         If the script has half of an old block of ours.
     """
-    text = site if site is not None else _NEW_SUBMIT
+    text = site if site is not None else NEW_SUBMIT
     if (BEGIN in text) != (END in text):
         raise InputError(
             what="half of a scaleplan block", where="job_submit.lua", fix=f"take out the lines from {BEGIN} to {END}"
@@ -249,6 +164,7 @@ def plan_install(
     run_dir: Path = Path("/run/scaleplan"),
     state_dir: Path = Path("/var/lib/scaleplan"),
     min_nodes: int = 2,
+    also_written: Sequence[Path] = (),
 ) -> InstallPlan:
     """Work out what installing takes on this site; changes nothing.
 
@@ -258,15 +174,20 @@ def plan_install(
         Of the running slurmctld.
     conf_dir
         Folder of slurm.conf.
+    also_written
+        Folders that the daemon writes to besides its own two: of the metrics file and of host files.
     """
     plan = InstallPlan()
     _check_site(plan, config, conf_dir)
-    for path in (conf_dir, run_dir):
+    for path in (conf_dir, run_dir, state_dir, *also_written):
         if not _PLAIN_PATH.match(str(path)):
             plan.faults.append(f"{str(path)!r} is no plain path: letters, digits, '/', '.', '-' and '_'")
     submit = conf_dir / "job_submit.lua"
     module = conf_dir / MODULE_NAME
-    site = submit.read_text(encoding="utf-8") if submit.exists() else None
+    try:
+        site = submit.read_text(encoding="utf-8") if submit.exists() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(what="cannot read the site's submit script", where=submit, found=error) from error
     try:
         merged = merged_submit_script(site, module=module, heartbeat=run_dir / "heartbeat", min_nodes=min_nodes)
         fault = lua_fault(merged)
@@ -283,15 +204,16 @@ def plan_install(
     settings = etc_dir / "slurm.yaml"
     hook = etc_dir / "epilog_slurmctld.sh"
     user = config.slurm_user or "slurm"
+    writable = " ".join(f"-{path}" for path in dict.fromkeys([run_dir, state_dir, *also_written]))
     for path, why, text, mode in (
         (module, "the Lua that parks jobs; slurmctld reads it with job_submit.lua", module_text(), 0o644),
         (submit, "one call at the end of the site's own script" if site else "a submit script", merged, 0o644),
-        (settings, "the daemon's configuration", _SETTINGS.format(run_dir=run_dir, state_dir=state_dir), 0o644),
+        (settings, "the daemon's configuration", SETTINGS.format(run_dir=run_dir, state_dir=state_dir), 0o644),
         (hook, "wakes the planner when a job has ended", EPILOG_HOOK.format(run_dir=run_dir), 0o755),
         (
             unit_dir / "scaleplan-slurm.service",
             f"runs the daemon as {user}",
-            _UNIT.format(user=user, program=program, config=settings),
+            UNIT.format(user=user, program=program, config=settings, writable=writable),
             0o644,
         ),
     ):
@@ -392,7 +314,7 @@ def remove_install(plan: InstallPlan, *, apply: bool) -> list[str]:
             done.append(f"restore {change.path} from {change.backup.name}")
             if apply:
                 change.backup.replace(change.path)
-        elif change.path.name != "job_submit.lua" or change.old.startswith(_NEW_SUBMIT.partition("\n")[0]):
+        elif change.path.name != "job_submit.lua" or change.old.startswith(NEW_SUBMIT.partition("\n")[0]):
             done.append(f"remove {change.path}")
             if apply:
                 change.path.unlink()

@@ -34,7 +34,7 @@ class Intent:
     off
         The user asked to be left alone.
     unread
-        Words of the comment that were not understood; shown to the user by ``why``.
+        Words of the comment that were not understood; ``why`` tells how many.
     """
 
     model: str = ""

@@ -27,6 +27,8 @@ __all__ = ["SnapshotReader", "with_starts"]
 CONFIG_EVERY_S = 60.0
 PARTITIONS_EVERY_S = 10.0
 RESERVATIONS_EVERY_S = 5.0
+REFUSALS_EVERY_S = 0.5
+_CHANGED_UNSEEN = ("ReqNodeNotAvail", "BadConstraints", "PartitionNodeLimit")
 _CLOCK_SLACK_S = 5.0  # slurmctld's clock may be another machine's, and it tells whole seconds
 
 
@@ -88,6 +90,13 @@ class SnapshotReader:
         self._read_at[what] = now
         return True
 
+    def _read_again(self, before_s: float) -> None:
+        """Read what changes seldom once more: Slurm refuses nodes for a reason that may be new."""
+        if self._read_at["reservations"] < before_s:
+            self._read_at["reservations"] = time.monotonic()
+            self._partitions = read_partitions(self._commands)
+            self._reservations = read_reservations(self._commands)
+
     def forget(self) -> None:
         """Read everything anew next time, as after a restart of slurmctld."""
         self._read_at.clear()
@@ -115,7 +124,10 @@ class SnapshotReader:
             if self._is_due("reservations", RESERVATIONS_EVERY_S):
                 self._reservations = read_reservations(self._commands)
             nodes = read_nodes(self._commands)
+            known_s = time.monotonic()
             jobs, ended = read_queue_and_ends(self._commands, tracked) if tracked else (read_queue(self._commands), {})
+            if any(job.is_pending and job.reason.startswith(_CHANGED_UNSEEN) for job in jobs):
+                self._read_again(known_s - REFUSALS_EVERY_S)
         except Exception:
             self.forget()
             raise

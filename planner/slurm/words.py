@@ -48,8 +48,8 @@ def job_story(ref: str, job: TrackedJob | None, decisions: Sequence[Decision]) -
     """Return one line a decision, oldest first, and the state now."""
     if job is None and not decisions:
         return [
-            f"job {ref} is not in the journal: it was never parked (one node, a node list, begin time, dependency or "
-            "reservation of its own, or the planner was not running)"
+            f"job {ref} is not in the journal: it was never parked (one node, a range of nodes, a node list, begin "
+            "time, dependency or reservation of its own, a heterogeneous job, or the planner was not running)"
         ]
     lines = []
     for decision in decisions:
@@ -57,6 +57,8 @@ def job_story(ref: str, job: TrackedJob | None, decisions: Sequence[Decision]) -
         words = _ACTIONS.get(decision.action, f"{decision.action}: {{reason}}")
         hosts = compress_hosts(decision.hosts) or "no hosts"
         lines.append(f"{when}  {words.format(hosts=hosts, reason=decision.reason)}")
+        if unread := (decision.figures or {}).get("unread_words"):
+            lines.append(f"{when}  {unread} words of its comment after scaleplan: were not understood")
     if job is not None:
         tries = f", {job.tries} plans in vain" if job.tries else ""
         lines.append(f"now: {state_in_words(job)}{tries}")

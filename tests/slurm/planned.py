@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from planner.slurm.install import EPILOG_HOOK
+from planner.slurm.site_files import EPILOG_HOOK
 from tests.slurm.emulator import EmulatedCluster, wait_for
 
 LUA_MODULE = Path(__file__).parents[2] / "planner/slurm/files/scaleplan_submit.lua"

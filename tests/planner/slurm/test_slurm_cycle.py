@@ -273,6 +273,18 @@ def test_after_max_tries_a_job_is_slurms_and_never_touched_again() -> None:
     assert job.state == "RUNNING"
 
 
+def test_hosts_slurm_refuses_for_a_reason_of_its_own_are_not_tried_again_at_once() -> None:
+    slurm = FakeSlurm(deaf=True)
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.turn()
+    first = set(job.required)
+    job.reason = "ReqNodeNotAvail"
+    driver.turn()
+    assert len(job.required) == 4
+    assert not set(job.required) & first
+
+
 def test_a_job_held_back_by_a_limit_of_slurm_does_not_block_its_hosts() -> None:
     slurm = FakeSlurm(deaf=True, num_nodes=4)
     driver = Driver(slurm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,7 +19,7 @@ from planner.slurm.install import (
     remove_install,
 )
 from planner.slurm.read_site import parse_config
-from planner.slurm.settings import load_settings
+from planner.slurm.settings import SlurmSettings, load_settings
 from topologies.errors import InputError
 
 GOOD = """\
@@ -97,6 +98,23 @@ def test_apply_and_remove_on_a_bare_site(tmp_path: Path) -> None:
     assert apply_plan(planned()) == []
     remove_install(planned(), apply=True)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["slurm.yaml"]
+
+
+def test_the_configuration_file_shows_every_key(tmp_path: Path) -> None:
+    plan = plan_install(parse_config(GOOD), conf_dir=tmp_path, also_written=[Path("/shared/hosts")])
+    texts = {change.path.name: change.text for change in plan.changes}
+    for key in SlurmSettings.model_fields:
+        assert re.search(rf"^(# )?{key}: ", texts["slurm.yaml"], re.MULTILINE), key
+    shown = tmp_path / "shown.yaml"
+    shown.write_text(texts["slurm.yaml"])
+    assert load_settings(shown) == SlurmSettings()
+    assert "\nReadWritePaths=-/run/scaleplan -/var/lib/scaleplan -/shared/hosts\n" in texts["scaleplan-slurm.service"]
+
+
+def test_a_submit_script_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "job_submit.lua").write_bytes(b"-- \xe9\n")
+    with pytest.raises(InputError, match="cannot read the site's submit script"):
+        plan_install(parse_config(GOOD), conf_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
