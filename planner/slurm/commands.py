@@ -120,7 +120,9 @@ class SlurmTools:
             stderr.seek(0)
             said = stderr.read(_ERROR_BYTES).decode(errors="replace")
         if check and process.returncode != 0:
-            raise CommandError(what=f"{argv[0]} failed ({process.returncode})", where=" ".join(argv[:4]), found=said)
+            raise CommandError(
+                what=f"{argv[0]} failed ({process.returncode})", where=" ".join(argv[:4]), found=said.strip()
+            )
         return CommandOutput(stdout, said, process.returncode)
 
     def _read(self, process: subprocess.Popen[bytes], argv: Sequence[str]) -> str:

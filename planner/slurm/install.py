@@ -298,6 +298,13 @@ def apply_plan(plan: InstallPlan) -> list[Path]:
     return written
 
 
+def _without_our_block(text: str) -> str | None:
+    """Return a submit script without our call; ``None`` if it has none."""
+    head, begin, rest = text.partition(BEGIN + "\n")
+    _, end, tail = rest.partition(END + "\n")
+    return head + tail if begin and end else None
+
+
 def remove_install(plan: InstallPlan, *, apply: bool) -> list[str]:
     """Take everything back: restore the site's files, remove ours; the configuration and the journal stay.
 
@@ -310,7 +317,12 @@ def remove_install(plan: InstallPlan, *, apply: bool) -> list[str]:
     for change in plan.changes:
         if change.old is None:
             continue
-        if change.backup.exists():
+        own = _without_our_block(change.old)
+        if own is not None and change.backup.exists() and own != change.backup.read_text(encoding="utf-8"):
+            done.append(f"take our call out of {change.path}, which was edited since; {change.backup.name} is kept")
+            if apply:
+                write_whole(change.path, own, mode=change.mode)
+        elif change.backup.exists():
             done.append(f"restore {change.path} from {change.backup.name}")
             if apply:
                 change.backup.replace(change.path)

@@ -12,6 +12,7 @@ import pytest
 from planner.slurm.install import (
     BEGIN,
     END,
+    InstallPlan,
     apply_plan,
     lua_fault,
     merged_submit_script,
@@ -98,6 +99,22 @@ def test_apply_and_remove_on_a_bare_site(tmp_path: Path) -> None:
     assert apply_plan(planned()) == []
     remove_install(planned(), apply=True)
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["slurm.yaml"]
+
+
+def test_edits_made_after_installing_survive_the_removal(tmp_path: Path) -> None:
+    submit = tmp_path / "job_submit.lua"
+    submit.write_text("-- the site's own\nreturn 0\n")
+
+    def planned() -> InstallPlan:
+        return plan_install(
+            parse_config(GOOD), conf_dir=tmp_path, etc_dir=tmp_path / "own", unit_dir=tmp_path / "units"
+        )
+
+    apply_plan(planned())
+    submit.write_text("-- a new rule\n" + submit.read_text())
+    assert any("edited since" in line for line in remove_install(planned(), apply=True))
+    assert submit.read_text() == "-- a new rule\n-- the site's own\nreturn 0\n"
+    assert (tmp_path / "job_submit.lua.before-scaleplan").exists()
 
 
 def test_the_configuration_file_shows_every_key(tmp_path: Path) -> None:
