@@ -137,6 +137,16 @@ def test_real_discoveries() -> None:
     assert diff_fabrics(whole, again) == []
 
 
+def test_crossed_rails_that_the_real_tools_found(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = DATA / "infiniband"
+    files = [str(folder / name / "ibnetdiscover.txt") for name in ("rails_ftree", "rails_crossed")]
+    assert run(["fabric", "diff", *files]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "crossed: crossed rails, gpu03 mlx5_1 – leaf00 port 4 and gpu03 mlx5_0 – leaf01 port 4, "
+        "meant as gpu03 mlx5_1 – leaf01 port 4 and gpu03 mlx5_0 – leaf00 port 4"
+    )
+
+
 def test_a_design_beside_its_wire_map(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "wires.csv"
     assert run(["fabric", "export", "leaf-spine-4to1", "--format", "netbox", "-o", str(path)]) == 0

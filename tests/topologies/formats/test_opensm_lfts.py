@@ -170,6 +170,15 @@ def test_the_scorer_uses_the_tables(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "static routing needs the tables of the switches" in capsys.readouterr().err
 
 
+def test_hosts_of_two_adapters() -> None:
+    imported = import_fabric([DATA / "infiniband" / "rails_ftree"])
+    assert imported.left_out == ()
+    assert imported.fabric.accelerator_rail.tolist() == [0, 1] * 8
+    across = way(imported, "gpu00/mlx5_1", "gpu07/mlx5_1")
+    assert [name.split(" → ")[0] for name in across] == ["gpu00/mlx5_1", "leaf01", across[1].split(" → ")[1], "leaf11"]
+    assert way(imported, "gpu00/mlx5_1", "gpu01/mlx5_1")[0].endswith("leaf01")
+
+
 def test_many_switches_stay_small() -> None:
     imported = import_fabric([BROKEN / "ibnetdiscover.txt", BROKEN / "dump_lfts.txt.gz"])
     assert imported.routes is not None
