@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from reports.models import MODELS, model_errors
 from reports.page import Page, Table, cell_text
 
 __all__ = ["render_markdown"]
@@ -30,6 +31,9 @@ def render_markdown(page: Page) -> str:
     lines += [f"- input {_text(name)}: {_text(value)}" for name, value in page.provenance.inputs.items()]
     lines += [f"- {_text(name)}: {_text(value)}" for name, value in page.made.items()]
     lines += [f"- {_text(name)} {_text(value)}" for name, value in page.provenance.versions.items()]
+    for name in dict.fromkeys(name for block in page.blocks for name in block.models):
+        told = "; ".join(f"{words} (suite {suite})" for words, suite in model_errors(name))
+        lines.append(f"- {_text(MODELS[name].title)}: {_text(MODELS[name].how)} {_text(told)}".rstrip())
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from planner.report import Provenance
+from reports.models import MODELS, model_errors
 from reports.palette import INKS, JOBS
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def render_page(page: Page) -> str:
     environment.filters["cell"] = cell_text
     environment.filters["script_json"] = script_json
     figures = {}
+    models = list(dict.fromkeys(name for block in page.blocks for name in block.models))
     for block in page.blocks:
         if block.figure is not None:
             figures[block.id] = _figure_json(block.figure)
@@ -177,6 +179,7 @@ def render_page(page: Page) -> str:
     text: str = environment.get_template("page.html").render(
         page=page,
         figures=figures,
+        models={name: (MODELS[name], model_errors(name)) for name in models},
         palette=json.dumps({"jobs": JOBS, "inks": INKS}),
         plotly=get_plotlyjs() if figures else "",
     )

@@ -35,7 +35,7 @@ class PlacementPage:
         """Return what stands on the page."""
         answer = study.results[0]
         blocks = [
-            Block("decision", "Side by side", _BESIDE, table=_comparison(study)),
+            Block("decision", "Side by side", _BESIDE, table=_comparison(study), models=("congestion",)),
             explorer_block(study.problem, study.results),
             *map_blocks(study, answer),
             tiers_block(study.problem, answer),
@@ -50,7 +50,7 @@ class PlacementPage:
                 short="Slow-down",
                 models=("congestion",),
             ),
-            Block("links", "Busiest links", _LINKS, table=busiest_links(study.problem, answer)),
+            Block("links", "Busiest links", _LINKS, table=busiest_links(study.problem, answer), models=("congestion",)),
         ]
         if answer.refusals:
             rows = [[r.job_id, r.reason, r.proven] for r in answer.refusals[:_MOST_REFUSALS]]
