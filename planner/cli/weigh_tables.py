@@ -137,7 +137,7 @@ def _failure_table(cells: list[dict[str, Any]]) -> None:
                 cell["design"],
                 cell["workload"],
                 left["mtbf_h"],
-                left["checkpoint_every_s"] / 60,
+                left["checkpoint_every_s"] / 60 or "–",
                 cell["bought"] - cell["accelerators"],
                 *(_down(down.get(unit)) for unit in ("tray", "rack", "leaf")),
                 left["goodput_frac"],

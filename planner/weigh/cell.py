@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from planner.weigh.bill import Bill, bill_of
-from planner.weigh.cluster import cluster_of
-from planner.weigh.failures import Reliability, reliability_of
+from planner.weigh.bill import bill_of
+from planner.weigh.domain import SMALL
+from planner.weigh.domain import domain_study as study_domain
+from planner.weigh.failures import Reliability
+from planner.weigh.priced import kept_of, priced
 from planner.weigh.search import Candidates, Found, Scan
+from planner.weigh.serve_cell import weigh_serving
 from planner.weigh.study_file import Assumptions, Design, Limits, Workload
 from planner.workloads.fabric_pricing import FabricPricer
-from planner.workloads.machine import Machine, used_of_domain
+from planner.workloads.machine import Machine
 from topologies.errors import InfeasibleError, ScaleplanError
-from topologies.units import to_gbps, to_kw
 
-__all__ = ["STEP_ERROR_FRAC", "kept_of", "weigh_cell"]
+__all__ = ["STEP_ERROR_FRAC", "weigh_cell"]
 
 # Nine of ten published runs lie within this of the prediction (suite `train`).
 STEP_ERROR_FRAC = 0.18
-_SECONDS_A_DAY = 86_400.0
-_GAIN_FRAC = 0.01
-_MOST_NIC_FACTOR = 64.0
-_TRIED_DOMAINS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_BISECTIONS = 7
 _SHORTLIST = 24
-_SMALL = 8
 
 
 def weigh_cell(
@@ -54,6 +47,8 @@ def weigh_cell(
         Whether to reckon what the scale-up domain is worth: gain by its size, and the NIC rate that makes up for it.
     """
     bounds, assumed = limits or Limits(), assumptions or Assumptions()
+    if workload.is_serving:
+        return weigh_serving(design, workload, num_accelerators, bounds, assumed, domain_study=domain_study)
     out: dict[str, Any] = {"design": design.name, "workload": workload.name, "accelerators": num_accelerators}
     try:
         machine = design.machine(num_accelerators)
@@ -64,9 +59,6 @@ def weigh_cell(
     except ScaleplanError as error:
         return out | {"refused": error.message}
     kept = found.tokens_per_s * reliability.goodput_frac
-    days = job.tokens / kept / _SECONDS_A_DAY
-    per_mtoken = [rate / (kept * 3600) * 1e6 for rate in bill.usd_per_h]
-    money = all(math.isfinite(rate) for rate in bill.usd_per_h)
     out |= {
         "precision": job.precision,
         "used_of_domain": found.machine.domain,
@@ -78,70 +70,34 @@ def weigh_cell(
         "recompute_frac": float(found.times.memory.recompute_frac[0]),
         "parts_s": found.times.row(0),
         "why": found.why(),
-        "reliability": {**asdict(reliability), "blasts": [asdict(blast) for blast in reliability.blasts]},
-        "days_to_train": days,
-        "days_band": [days / (1 + STEP_ERROR_FRAC), days * (1 + STEP_ERROR_FRAC)],
-        "cost_basis": bill.basis,
-        "capital_usd": bill.capital_usd,
-        "capital_band_usd": dict(zip(("low", "typical", "high"), bill.capital_band_usd, strict=True)),
-        "usd_per_mtoken": dict(zip(("low", "typical", "high"), per_mtoken, strict=True)) if money else None,
-        "run_usd": bill.usd_per_h[1] * days * 24 if money else None,
-        "power_kw": to_kw(bill.watts) * assumed.pue,
-        "racks": bill.racks,
-        "rack_kw": to_kw(bill.rack_watts),
-        "network_racks": bill.network_racks,
-        "floor_m2": bill.floor_m2,
-        "parts": bill.parts,
-        "unpriced": list(bill.unpriced),
-    }
-    out["breaks"] = _broken(design, out, bounds, bill)
+        **priced(
+            design, bill, reliability, bounds, assumed,
+            tokens=job.tokens, kept_tokens_per_s=kept, error_frac=STEP_ERROR_FRAC,
+        ),
+    }  # fmt: skip
     if domain_study:
-        domain = _domain_study(scan, machine, found.step_s)
-        if "step_s_small" in domain:
-            # The same accelerators in domains of 8: fewer stand by, and less goes down with a tray.
-            small, left = kept_of(design, num_accelerators, num_accelerators, _SMALL, _SMALL, bounds.rack_kw, assumed)
-            kept_small = job.tokens_a_step / domain.pop("step_s_small") * left.goodput_frac
-            domain["break_even_bought_frac"] = kept / bought / (kept_small / small) - 1
-        out["domain"] = domain
+        out["domain"] = _worth(design, scan, machine, found.step_s, kept / bought, bounds, assumed)
     return out
 
 
-def kept_of(
+def _worth(
     design: Design,
-    num_accelerators: int,
-    bought: int,
-    domain: int,
-    used: int,
-    rack_kw: float | None,
+    scan: Scan,
+    machine: Machine,
+    step_s: float,
+    kept_each: float,
+    limits: Limits,
     assumptions: Assumptions,
-) -> tuple[int, Reliability]:
-    """Return how many accelerators are bought in the end, spares included, and what failures leave.
-
-    Parameters
-    ----------
-    design, num_accelerators
-        What runs the job, and how many accelerators it uses.
-    bought
-        Accelerators of all domains that it touches; those left over stand by.
-    domain, used
-        Accelerators of a domain, and how many of them it uses.
-    rack_kw, assumptions
-        As in the study. A fabric has no more spares than it has accelerators.
-    """
-    cluster = cluster_of(design, num_accelerators, rack_kw)
-    tray = design.values.get("blast_accelerators")
-
-    def left(standing_by: int | None) -> Reliability:
-        return reliability_of(
-            cluster, num_accelerators, assumptions, domain=domain, used=used, tray=tray, standing_by=standing_by
-        )
-
-    bought = max(bought, num_accelerators + left(None).spares)
-    if num_accelerators >= domain:  # domains are bought whole
-        bought = -(-bought // domain) * domain
-    if design.fabric() is not None:
-        bought = min(bought, cluster.accelerators)
-    return bought, left(bought - num_accelerators)
+) -> dict[str, Any]:
+    """Return what the domain is worth by the step, and by what is kept for each accelerator bought."""
+    domain = study_domain(lambda where: scan.best(machine=where, keep=1).step_s, machine, step_s)
+    if "step_s_small" in domain:
+        # The same accelerators in domains of 8: fewer stand by, and less goes down with a tray.
+        count = machine.num_accelerators
+        small, left = kept_of(design, count, count, SMALL, SMALL, limits.rack_kw, assumptions)
+        kept_small = scan.job.tokens_a_step / domain.pop("step_s_small") * left.goodput_frac
+        domain["break_even_bought_frac"] = kept_each / (kept_small / small) - 1
+    return domain
 
 
 def _best_use(
@@ -175,76 +131,3 @@ def _best_use(
     if best is None:
         raise InfeasibleError(what="no even share of a domain", where=machine.name, found=f"{count} accelerators")
     return best[1:]
-
-
-def _broken(design: Design, cell: dict[str, Any], limits: Limits, bill: Bill) -> list[str]:
-    broken = []
-    if limits.cooling == "air" and design.values.get("cooling") == "liquid":
-        broken.append("needs liquid cooling")
-    checks = (
-        ("rack_kw", "kW a rack"),
-        ("power_kw", "kW in all"),
-        ("racks", "racks of hosts"),
-        ("floor_m2", "m² of floor"),
-    )
-    for key, words in checks:
-        limit = getattr(limits, key)
-        if limit is not None and cell[key] > limit:
-            broken.append(f"{cell[key]:,.0f} {words}, allowed {limit:,.0f}")
-    capital = sum(cell["capital_usd"].values())
-    if limits.budget_usd is not None and capital > limits.budget_usd:
-        broken.append(f"{capital:,.0f} USD of capital, allowed {limits.budget_usd:,.0f}")
-    if limits.available_by is not None and (design.values.get("available") or "") > limits.available_by:
-        broken.append(f"available from {design.values['available']}, wanted by {limits.available_by}")
-    for part, months in limits.supply:
-        needed = bill.parts.get(part, 0)
-        had = max((n for month, n in months if limits.available_by is None or month <= limits.available_by), default=0)
-        if needed > had:
-            by = f" by {limits.available_by}" if limits.available_by else ""
-            broken.append(f"{needed:,} {part}, {had:,} to be had{by}")
-    return broken
-
-
-def _with_domain(machine: Machine, domain: int) -> Machine:
-    return replace(machine, domain=used_of_domain(machine.num_accelerators, domain), full_domain=domain)
-
-
-def _domain_study(scan: Scan, machine: Machine, step_s: float) -> dict[str, Any]:
-    """Return what the scale-up domain is worth to this workload, the accelerators and their links staying the same."""
-    own = machine.full_domain
-    sizes = sorted({d for d in _TRIED_DOMAINS if d <= machine.num_accelerators} | {min(own, machine.num_accelerators)})
-    times = {d: step_s if d == own else scan.best(machine=_with_domain(machine, d), keep=1).step_s for d in sizes}
-    steps = np.array([times[d] for d in sizes])
-    # A larger domain can always be used as a smaller one.
-    reached = np.minimum.accumulate(steps)
-    enough = next(d for d, t in zip(sizes, reached, strict=True) if t <= reached[-1] * (1 + _GAIN_FRAC))
-    out: dict[str, Any] = {
-        "step_s_by_domain": {str(d): float(t) for d, t in zip(sizes, reached, strict=True)},
-        "enough": enough,
-    }
-    if own > _SMALL and machine.num_accelerators > _SMALL:
-        smaller = _with_domain(machine, _SMALL)
-        at_small = float(times[_SMALL] if _SMALL in times else scan.best(machine=smaller, keep=1).step_s)
-        out["step_s_small"] = at_small
-        out["break_even_premium_frac"] = at_small / step_s - 1
-        out["nic_gbps_to_catch_up"] = _catch_up(scan, smaller, step_s)
-    return out
-
-
-def _catch_up(scan: Scan, machine: Machine, step_s: float) -> float | None:
-    """Return the NIC rate at which the machine's step takes no longer than `step_s` (1 %), or ``None`` if none does."""
-
-    def time_at(factor: float) -> float:
-        faster = replace(machine, nic_bytes_per_s=machine.nic_bytes_per_s * factor)
-        return scan.best(machine=faster, keep=1).step_s
-
-    goal = step_s * (1 + _GAIN_FRAC)
-    if time_at(1.0) <= goal:
-        return float(to_gbps(machine.nic_bytes_per_s))
-    if time_at(_MOST_NIC_FACTOR) > goal:
-        return None
-    low, high = 0.0, math.log2(_MOST_NIC_FACTOR)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if time_at(2**middle) <= goal else (middle, high)
-    return float(to_gbps(machine.nic_bytes_per_s) * 2**high)

@@ -7,7 +7,9 @@ from statistics import geometric_mean
 from typing import Any
 
 from planner.weigh.bill import bill_of
-from planner.weigh.cell import STEP_ERROR_FRAC, kept_of
+from planner.weigh.cell import STEP_ERROR_FRAC
+from planner.weigh.priced import kept_of
+from planner.weigh.serve_cell import SERVING_ERROR_FRAC, kept_by_service
 from planner.weigh.study_file import Study
 
 __all__ = ["RATIO_ERROR_FRAC", "decide", "pareto_front", "tornado"]
@@ -94,10 +96,13 @@ def tornado(study: Study, cells: Sequence[Cell], first: str, second: str) -> lis
         def price(cell: Cell, which: str) -> float:
             design = designs[cell["design"]]
             count = int(cell["accelerators"])
-            domain = design.machine(count).full_domain
-            bought, kept = kept_of(
-                design, count, int(cell["bought"]), domain, int(cell["used_of_domain"]), study.limits.rack_kw, assumed
-            )
+            if cell.get("serving"):
+                bought = int(cell["bought"])
+                kept = kept_by_service(design, count, int(cell["replica"]), study.limits.rack_kw, assumed)
+            else:
+                domain = design.machine(count).full_domain
+                used = int(cell["used_of_domain"])
+                bought, kept = kept_of(design, count, int(cell["bought"]), domain, used, study.limits.rack_kw, assumed)
             bill = bill_of(design, bought, assumed, study.limits.rack_kw, built_for=count)
             rate = bill.usd_per_h[("low", "typical", "high").index(which)]
             return rate / (float(cell["tokens_per_s"]) * kept.goodput_frac)
@@ -195,5 +200,8 @@ def _answer(
         text.append(f"The choice turns over within the range of: {', '.join(tipping)}.")
     elif bars:
         text.append("No single assumption within its range turns the choice over.")
-    text.append(f"Days to train are good to ± {STEP_ERROR_FRAC:.0%} in nine of ten published runs.")
+    if not all(c.get("serving") for c in own):
+        text.append(f"Days to train are good to ± {STEP_ERROR_FRAC:.0%} in nine of ten published runs.")
+    if any(c.get("serving") for c in own):
+        text.append(f"Tokens served are good to ± {SERVING_ERROR_FRAC:.0%} where they were measured.")
     return " ".join(text)

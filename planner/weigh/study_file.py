@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib import resources
@@ -142,10 +142,15 @@ def _rebuilt(name: str, plain: tuple[Any, ...], values: dict[str, Any]) -> Desig
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A training run by name; its job depends on what the accelerator computes in."""
+    """A training run or a service by name; its job depends on what the accelerator computes in."""
 
     name: str
     values: dict[str, Any]
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it is served, not trained."""
+        return self.values.get("kind") == "serve"
 
     def job(self, machine: Machine) -> TrainingJob:
         """Return the run on a machine: in its precision, or in bf16 where the accelerator has not got it.
@@ -254,6 +259,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         )
     workloads = [Workload(name, entry.model_dump()) for name, entry in file.workloads.items()]
     for workload in workloads:
+        _check_keys(workload, document, file.workloads[workload.name].model_fields_set)
         try:
             find_model(workload.values["model"])
         except InputError as error:
@@ -301,6 +307,26 @@ def _design(name: str, entry: DesignEntry, document: Document, parts: Mapping[st
     beside = Path(document.name).parent / entry.fabric
     source = str(beside) if beside.is_file() else entry.fabric
     return fabric_design(name, source, {k: v for k, v in values.items() if k not in _NETWORK_KEYS})
+
+
+_TRAINING_KEYS = ("seq", "global_batch")
+_SERVING_KEYS = ("prompt_tokens", "output_tokens")
+_ONLY_SERVING = frozenset({*_SERVING_KEYS, "cached_frac", "ttft_ms", "tpot_ms"})
+
+
+def _check_keys(workload: Workload, document: Document, stated: Collection[str]) -> None:
+    """Check that a workload has the keys of its kind, and none of the other's."""
+    needed = _SERVING_KEYS if workload.is_serving else _TRAINING_KEYS
+    missing = [key for key in needed if workload.values[key] is None]
+    strange = sorted(set(stated) & ({*_TRAINING_KEYS, "framework"} if workload.is_serving else _ONLY_SERVING))
+    if missing or strange:
+        kind = workload.values["kind"]
+        raise InputError(
+            what=f"a workload of kind {kind} {'needs another key' if missing else 'has a key too many'}",
+            where=document.where(("workloads", workload.name)),
+            found=f"no {missing[0]}" if missing else strange[0],
+            allowed=f"{', '.join(needed)} with kind {kind}",
+        )
 
 
 def fabric_design(name: str, source: str, values: Mapping[str, Any] | None = None) -> Design:

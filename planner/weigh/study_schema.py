@@ -37,15 +37,20 @@ class DesignEntry(StrictModel):
 
 
 class WorkloadEntry(StrictModel):
-    """A training run."""
+    """A training run (`seq`, `global_batch`), or with kind `serve` a service (`prompt_tokens`, `output_tokens`)."""
 
     model: Annotated[str, Field(min_length=1)]
-    seq: Annotated[int, Field(ge=1, le=10**8)]
-    global_batch: Annotated[int, Field(ge=1, le=10**8)]
+    seq: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    global_batch: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    prompt_tokens: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    output_tokens: Annotated[int, Field(ge=1, le=10**8)] | None = None
+    cached_frac: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ttft_ms: _Positive = 2000.0
+    tpot_ms: _Positive = 100.0
     tokens: _Positive
     precision: Literal["bf16", "fp8", "mxfp8", "fp4"] = "bf16"
     framework: str = "nemo"
-    kind: Literal["pretrain", "finetune", "lora", "evaluate"] = "pretrain"
+    kind: Literal["pretrain", "finetune", "lora", "evaluate", "serve"] = "pretrain"
 
 
 class LimitsEntry(StrictModel):

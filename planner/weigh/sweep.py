@@ -21,8 +21,19 @@ MOST_POINTS = 100_000
 _MOST_VALUES = 10_000
 _DESIGN_KEYS = ("scale_up_domain", "scale_up_gb_per_s", "nic_gbps", "oversubscription", "leaf_accelerators",
                 "watts_an_accelerator", "price_usd", "blast_accelerators")  # fmt: skip
-_WHOLE = frozenset({"scale_up_domain", "leaf_accelerators", "blast_accelerators", "size", "seq", "global_batch"})
-_WORKLOAD_KEYS = ("seq", "global_batch", "tokens")
+_WHOLE = frozenset(
+    {
+        "scale_up_domain",
+        "leaf_accelerators",
+        "blast_accelerators",
+        "size",
+        "seq",
+        "global_batch",
+        "prompt_tokens",
+        "output_tokens",
+    }
+)
+_WORKLOAD_KEYS = ("seq", "global_batch", "tokens", "prompt_tokens", "output_tokens", "tpot_ms", "ttft_ms")
 _ASSUMPTION_KEYS = tuple(f.name for f in fields(Assumptions) if f.type == "float")
 
 Sweep = tuple[tuple[str, tuple[float, ...]], ...]

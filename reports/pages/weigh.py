@@ -57,7 +57,7 @@ class WeighPage:
             figure = sweep_figure(known, study.swept)
             blocks.append(Block("sweep", "What the swept parameters do", lead, figure, alt, short="Sweep"))
         if known:
-            blocks += [_pareto(study), *_break_even(known), _steps(known), *_tornado(study)]
+            blocks += [_pareto(study), *_break_even(known), *_steps(known), *_tornado(study)]
         blocks += [_cells(study), *_refused(study), _sure(study)]
         return Page(
             study.title,
@@ -252,8 +252,11 @@ def _break_even(known: Sequence[Cell]) -> list[Block]:
     ]
 
 
-def _steps(known: Sequence[Cell]) -> Block:
-    shown = known[:_MOST_BARS]
+def _steps(known: Sequence[Cell]) -> list[Block]:
+    # A service has no training step.
+    shown = [cell for cell in known if not cell.get("serving")][:_MOST_BARS]
+    if not shown:
+        return []
     columns = ["design", "workload", "accelerators", "step s", *PARTS.values()]
     rows = [
         [c["design"], c["workload"], int(c["accelerators"]), float(c["step_s"])]
@@ -269,15 +272,17 @@ def _steps(known: Sequence[Cell]) -> Block:
         )
         for workload in workloads
     ]
-    return Block(
-        "step",
-        "Where the time of a step goes",
-        "The fastest way to spread each model, by part; communication is what overlap leaves of it.",
-        table=Table(columns, rows),
-        short="Step time",
-        panels=panels,
-        models=_MODEL,
-    )
+    return [
+        Block(
+            "step",
+            "Where the time of a step goes",
+            "The fastest way to spread each model, by part; communication is what overlap leaves of it.",
+            table=Table(columns, rows),
+            short="Step time",
+            panels=panels,
+            models=_MODEL,
+        )
+    ]
 
 
 def _tornado(study: WeighStudy) -> list[Block]:
