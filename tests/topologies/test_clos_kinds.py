@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tests.topologies.fabrics import counts, fabric_from
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
+from topologies.routing.ecmp import Ecmp
+from topologies.routing.router import router_for
 
 # nodes, leaf, spine, core, node-leaf, leaf-spine and spine-core cables of the published component count tables:
 # DGX SuperPOD reference architectures B200 (QM9700), B300 XDR (144 ports), B300 Ethernet (64 ports); H100 RA-11333-001.
@@ -322,3 +324,60 @@ def test_no_switch_has_more_cables_than_ports(hosts: int, nics: int, hosts_a_lea
     leaves = np.flatnonzero(fabric.node_tier == 1)
     up = np.bincount(fabric.link_source[fabric.link_tier == 2], minlength=fabric.num_nodes)[leaves]
     assert set(up.tolist()) == {hosts_a_leaf * (nics if kind == "leaf-spine" else 1)}
+
+
+@pytest.mark.parametrize(("bundles", "spines"), [("auto", 16), ("whole", 16), ("fewest-spines", 12)])
+def test_bundles_are_whole_or_spines_the_fewest(bundles: str, spines: int) -> None:
+    # DGX H100, three units: 24 leaves × 32 up on 64 ports: 12 spines would do, 16 divide 32
+    fabric = fabric_from(
+        "schema_version: 1\nkind: rail-optimized\nname: t\nhosts: {part: dgx-h100, count: 96}\n"
+        f"network: {{leaf: qm9700, tiers: 2, bundles: {bundles}}}\n"
+    )
+    assert counts(fabric)["spines"] == spines
+    assert any("bundles differ by one cable" in text for text in fabric.assumptions) == (spines == 12)
+
+
+def test_whole_bundles_may_be_dear() -> None:
+    # 18 leaves of 25 up on 64 ports: 8 spines would do, 25 divide 25: auto takes 8
+    text = (
+        "schema_version: 1\nkind: leaf-spine\nname: t\n"
+        "hosts: {accelerator: h100-sxm, accelerators: 1, nic: connectx-7-400g, nics: 1, count: 450}\n"
+        "network: {leaf: qm9700, tiers: 2, hosts_a_leaf: 25, uplinks: 25, bundles: BUNDLES}\n"
+    )
+    assert counts(fabric_from(text.replace("BUNDLES", "auto")))["spines"] == 8
+    assert counts(fabric_from(text.replace("BUNDLES", "whole")))["spines"] == 25
+
+
+def test_pods_of_rails_are_joined_by_the_cores() -> None:
+    # 4 hosts on leaves of 2, two rails: a rail has 2 leaves of 2 up on 2 spines of its own, 2 up each to 4 cores of 2
+    # groups. Hosts meet on their rail at the spine; other rails are reached over the cores.
+    fabric = fabric_from(
+        "schema_version: 1\nkind: rail-optimized\nname: t\n"
+        "hosts: {accelerator: h100-sxm, accelerators: 2, nic: connectx-7-400g, nics: 2, count: 4}\n"
+        "network: {leaf: qm9700, tiers: 3, hosts_a_leaf: 2, pods: by-rail, spines: 2, spine_uplinks: 2}\n"
+    )
+    found = counts(fabric)
+    assert (found["leaves"], found["spines"], found["leaf_spine"], found["spine_core"]) == (4, 4, 8, 8)
+    assert fabric.num_pods == 1
+
+    def hops(a: str, b: str) -> int:
+        flows = router_for(fabric).route([fabric.node_idx(a)], [fabric.node_idx(b)], Ecmp(seed=1))
+        return int(flows.link.size)
+
+    assert hops("h0000/nic0", "h0003/nic0") == 4
+    assert hops("h0000/nic0", "h0003/nic1") == 6
+    assert all(fabric.node_names[i].startswith("rail000/") for i in above(fabric, "leaf-g001-r0"))
+
+
+def above(fabric: Fabric, switch: str) -> list[int]:
+    links = (fabric.link_source == fabric.node_idx(switch)) & (fabric.link_tier == 2)
+    return [int(i) for i in np.unique(fabric.link_target[links])]
+
+
+@pytest.mark.parametrize("more", ["tiers: 2", "tiers: 3, planes: by-rail", "tiers: 3, leaf_groups_a_pod: 1"])
+def test_pods_of_rails_need_three_tiers_of_one_plane(more: str) -> None:
+    with pytest.raises(InputError, match=r"network.pods: pods cannot be rails here"):
+        fabric_from(
+            "schema_version: 1\nkind: rail-optimized\nname: t\nhosts: {part: dgx-h100, count: 64}\n"
+            f"network: {{leaf: qm9700, pods: by-rail, {more}}}\n"
+        )

@@ -32,6 +32,8 @@ class ClosNetwork:
         Separate spine layers; the leaves of a group are dealt to them in turn.
     groups_a_pod, pods
         Leaf groups a pod, and pods; one pod with two tiers.
+    are_pods_rails
+        Whether the leaves of a pod are those of one rail in all groups, not all of some groups.
     spine
         The spines of one pod of one plane; None with one tier.
     core
@@ -55,6 +57,7 @@ class ClosNetwork:
     planes: int
     groups_a_pod: int
     pods: int
+    are_pods_rails: bool
     spine: SpinePlan | None
     core: CorePlan | None
     leaf_links: int
@@ -110,7 +113,8 @@ def plan_clos(
     RuleError
         If ports do not suffice somewhere.
     """
-    wanted = [spec.tiers] if spec.tiers else list(range(least_tiers, 4))
+    least = 3 if spec.pods == "by-rail" else least_tiers
+    wanted = [spec.tiers] if spec.tiers else list(range(least, 4))
     counts = (cables_a_leaf, leaves_a_group, planes, units or hosts.count, multiple_of)
     for tiers in wanted[:-1]:
         try:
@@ -156,7 +160,16 @@ class _Planner:
                 f"({leaf.down} cables down, {leaf.up} up)."
             )
         groups = -(-units // leaf.hosts)
-        groups_a_pod, spine, core = groups, None, None
+        groups_a_pod, pods, spine, core = groups, 1, None, None
+        by_rail = spec.pods == "by-rail"
+        if by_rail and (self.tiers != 3 or planes != 1 or leaves_a_group == 1 or spec.leaf_groups_a_pod):
+            raise RuleError(
+                what="pods cannot be rails here",
+                found=f"tiers: {self.tiers}, {planes} planes, {leaves_a_group} leaves a group",
+                allowed="three tiers, one plane, a leaf for each rail, and no leaf_groups_a_pod",
+                fix="leave pods out, or set tiers: 3",
+                key=("network", "pods"),
+            )
         if spec.leaf_links and self.tiers > 1:
             raise RuleError(
                 what="leaves are joined by spines or by each other",
@@ -169,7 +182,10 @@ class _Planner:
         elif self.tiers == 2:
             spine = self._spines(groups * leaves_a_group // planes, leaf, None)
         else:
-            groups_a_pod, spine, core = self._upper_tiers(groups, leaves_a_group // planes, leaf)
+            size = (leaves_a_group, groups) if by_rail else (groups, leaves_a_group // planes)
+            groups_a_pod, spine, core = self._upper_tiers(*size, leaf, most=1 if by_rail else groups)
+            pods = -(-size[0] // groups_a_pod)
+            groups_a_pod = groups if by_rail else groups_a_pod
         latency_us = spec.link_latency_us
         if latency_us is None:
             latency_us = LINK_LATENCY_US.get(str(self.leaf_part.values.get("fabric")), LINK_LATENCY_US["Ethernet"])
@@ -182,7 +198,8 @@ class _Planner:
             leaves_a_group=leaves_a_group,
             planes=planes,
             groups_a_pod=groups_a_pod,
-            pods=-(-groups // groups_a_pod),
+            pods=pods,
+            are_pods_rails=by_rail,
             spine=spine,
             core=core,
             leaf_links=spec.leaf_links or 0,
@@ -231,6 +248,7 @@ class _Planner:
             cable_bytes_per_s=self.up_rate,
             down_ports=down_ports,
             spines=self.spec.spines,
+            bundles=self.spec.bundles,
         )
         if leaf.up % spine.spines:
             self.notes.append(
@@ -239,12 +257,14 @@ class _Planner:
             )
         return spine
 
-    def _upper_tiers(self, groups: int, leaves_a_plane: int, leaf: LeafPlan) -> tuple[int, SpinePlan, CorePlan]:
-        """Return the leaf groups a pod, the spines of a pod and the cores of one plane."""
+    def _upper_tiers(
+        self, groups: int, leaves_a_plane: int, leaf: LeafPlan, *, most: int
+    ) -> tuple[int, SpinePlan, CorePlan]:
+        """Return the leaf groups (or rails, `most` at most) a pod, the spines of a pod and the cores of one plane."""
         spec = self.spec
         down_ports, up = _spine_split(spec, self.spine, self.up_rate, self.core_rate)
         capacity = down_ports * self.spine.cables_a_port(self.up_rate, ("network", "spine"))
-        groups_a_pod = spec.leaf_groups_a_pod or min(groups, max(1, capacity // leaves_a_plane))
+        groups_a_pod = spec.leaf_groups_a_pod or min(most, max(1, capacity // leaves_a_plane))
         spine = self._spines(groups_a_pod * leaves_a_plane, leaf, down_ports)
         if spec.spine_uplinks is None and spine.down < capacity:
             exact = spine.down * _exact(self.up_rate) / (_exact(spec.spine_oversubscription) * _exact(self.core_rate))

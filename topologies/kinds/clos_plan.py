@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from typing import Literal
 
 from topologies.files.validated import RuleError
 from topologies.parts import Part
@@ -201,6 +202,7 @@ def plan_spines(
     cable_bytes_per_s: float,
     down_ports: int | None,
     spines: int | None,
+    bundles: Literal["auto", "whole", "fewest-spines"] = "auto",
 ) -> SpinePlan:
     """Return how many spines join some leaves.
 
@@ -214,6 +216,9 @@ def plan_spines(
         Ports of a spine for leaves; None for all.
     spines
         A given number, or None.
+    bundles
+        Whether every leaf-spine pair has the same number of cables, at the price of more spines; ``auto`` as said at
+        the top of this module.
 
     Raises
     ------
@@ -234,7 +239,8 @@ def plan_spines(
                 key=("network", "spine"),
             )
         even = next(n for n in range(least, leaf_up + 1) if leaf_up % n == 0)
-        chosen = even if even <= _MOST_SPINES_FOR_EVEN_BUNDLES * least else least
+        is_whole = bundles == "whole" or (bundles == "auto" and even <= _MOST_SPINES_FOR_EVEN_BUNDLES * least)
+        chosen = even if is_whole else least
         return SpinePlan(chosen, -(-cables // chosen), 0)
     if spines > leaf_up or spines < least:
         raise RuleError(

@@ -37,7 +37,7 @@ def add_leaves(
     ids = builder.add_switches(
         NameTemplate(prefix + template, shape),
         tier=1,
-        pods=pod if network.core else None,
+        pods=pod if network.core and not network.are_pods_rails else None,
         part=network.leaf_part,
     )
     return ids.reshape(network.groups, network.leaves_a_group)
@@ -114,6 +114,10 @@ def join_leaves(
 
 def _numbered(network: ClosNetwork, leaves: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Return the leaves of a plane in order, the number of each in its pod, and its pod."""
+    if network.are_pods_rails:
+        rails = leaves.shape[1]
+        number = np.repeat(np.arange(network.groups), rails)
+        return leaves.ravel(), number, np.tile(np.arange(rails), network.groups)
     group = np.repeat(np.arange(network.groups), leaves.shape[1])
     pod = group // network.groups_a_pod
     number = np.arange(leaves.size) - pod * network.groups_a_pod * leaves.shape[1]
@@ -126,9 +130,9 @@ def _add_spines(builder: FabricBuilder, network: ClosNetwork, plan: SpinePlan, p
         return builder.add_switches(names, tier=2, part=network.spine_part).reshape(1, -1)
     shape = (network.pods, plan.spines)
     ids = builder.add_switches(
-        NameTemplate(prefix + "pod{:03d}/spine{:03d}", shape),
+        NameTemplate(prefix + ("rail{:03d}" if network.are_pods_rails else "pod{:03d}") + "/spine{:03d}", shape),
         tier=2,
-        pods=np.repeat(np.arange(network.pods), plan.spines),
+        pods=None if network.are_pods_rails else np.repeat(np.arange(network.pods), plan.spines),
         part=network.spine_part,
     )
     return ids.reshape(shape)

@@ -164,6 +164,21 @@ class NetworkSpec(StrictModel):
     spines: Annotated[
         Count | None, Field(description="Spines (with 3 tiers: a pod; by-rail: a rail); else the fewest that fit.")
     ] = None
+    pods: Annotated[
+        Literal["by-group", "by-rail"],
+        Field(
+            description="3 tiers: the spines of a pod join whole leaf groups, or by-rail: all leaves of one rail; "
+            "cores join the pods."
+        ),
+    ] = "by-group"
+    bundles: Annotated[
+        Literal["auto", "whole", "fewest-spines"],
+        Field(
+            description="whole: as many spines as give every leaf-spine pair the same number of cables; fewest-spines: "
+            "no more than their ports need, bundles may differ by one; auto: whole, unless that takes more than half "
+            "as many spines again."
+        ),
+    ] = "auto"
     cores: Annotated[Count | None, Field(description="Cores in all (by-rail: a rail); else the fewest that fit.")] = (
         None
     )

