@@ -29,12 +29,15 @@ class Progress:
         Of the objective's first level.
     phase
         What it is doing, for people.
+    note
+        Something that a person should know of; mostly empty.
     """
 
     elapsed_s: float
     best: float
     bound: float
     phase: str
+    note: str = ""
 
 
 ProgressListener = Callable[[Progress], None]

@@ -247,6 +247,9 @@ def solve_all(
 
         def show(progress: Progress, name: str = solver.name) -> None:
             gap = abs(progress.bound - progress.best) / abs(progress.bound) if progress.bound else 0.0
+            if progress.note:
+                progress_line("")
+                print_note(progress.note)
             progress_line(f"{name}: {progress.phase}, {progress.elapsed_s:.1f} s, gap {gap:.2%}")
 
         start = None if results else warm_start

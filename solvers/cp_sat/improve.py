@@ -10,6 +10,7 @@ from planner.placement import Placement
 from solvers.cp_sat.bound import slowdown_bounds
 from solvers.cp_sat.exhaust import exhaust
 from solvers.cp_sat.expand import expand
+from solvers.cp_sat.memory import TooLargeError
 from solvers.cp_sat.model import build_model
 from solvers.cp_sat.repair import Repair
 from solvers.cp_sat.search import Search
@@ -112,7 +113,12 @@ def _replaced(search: Search, freed: list[Job], rings: Float64s) -> Placement | 
             if len(used) > 1:
                 rings_left[used] -= 1
     weight = sum(job.weight for job in freed if job.id in best)
-    model = build_model(inventory, freed, goal="spread", rings_left=rings_left, least_weight=weight, with_loose=False)
+    try:
+        model = build_model(
+            inventory, freed, goal="spread", rings_left=rings_left, least_weight=weight, with_loose=False
+        )
+    except TooLargeError:
+        return None
     model.hint(set(best))
     limit = min(_PART_LIMIT_S, search.left_s)
     counts = model.solve(time_limit_s=limit, seed=int(search.rng.integers(2**31)), clock=search.clock)

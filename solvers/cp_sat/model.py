@@ -14,6 +14,7 @@ from solvers.cp_sat.classes import HostClasses, Request, host_classes, requests
 from solvers.cp_sat.clock import Clock
 from solvers.cp_sat.constraints import Chunk, Constraints
 from solvers.cp_sat.interruptible import solve
+from solvers.cp_sat.memory import require_room
 from solvers.cp_sat.objective import WEIGHT_SCALE, move_cost, placed_weight, spread_penalty
 from solvers.cp_sat.variables import Variables, make_variables
 from solvers.inventory import Inventory, Taken
@@ -183,6 +184,11 @@ def build_model(
         Hosts to look at; None for all.
     running
         Jobs among `jobs` that run, with what they have (free in `inventory`): they stay, or are placed elsewhere.
+
+    Raises
+    ------
+    TooLargeError
+        If the model would not fit into memory.
     """
     from ortools.sat.python import cp_model
 
@@ -194,6 +200,7 @@ def build_model(
     has_wide_domains = int(np.bincount(fabric.host_domain).max()) > 1
     largest = int(fabric.host_num_accelerators.max())
     asked = requests(jobs, largest, has_wide_domains=has_wide_domains, apart=set(running))
+    require_room(len(classes) * len(asked))
     variables = make_variables(
         model, asked, classes, with_loose=with_loose, by_place=by_place, running=_pieces_of(inventory, running, classes)
     )

@@ -66,6 +66,7 @@ class Search:
         self.until_s = self.clock.now_s + time_limit_s
         self.best: Placement | None = None
         self._score: Score | None = None
+        self._evaluate_s = 0.0
         self.bounds = trivial_bound(problem)
         self.bound = counting_bound(problem)
         self.rng = np.random.default_rng(seed)
@@ -148,7 +149,11 @@ class Search:
         """Keep a placement if `evaluate` says that it is better; tell whether it is."""
         if self.leads_by_weight and self.best is not None and self.weight_of(placement) < self.weight - _PROVEN:
             return False
+        if self.best is not None and not self.clock.is_repeatable and self._evaluate_s > self.left_s:
+            return False  # it would end after the time is up
+        began = time.monotonic()
         score = evaluate(self.problem, placement, seed=self.seed)
+        self._evaluate_s = time.monotonic() - began
         self.clock.charge(_EVALUATE_S)
         if self.best is not None and rank(score) <= rank(self.score):
             return False
@@ -161,10 +166,11 @@ class Search:
         self.bound = self.weight if self.leads_by_weight else self.bound
         self.bounds = {name: self.score[name] for name in self.problem.objective.levels}
 
-    def tell(self, phase: str) -> None:
+    def tell(self, phase: str, *, note: str = "") -> None:
         """Tell the listener where the run stands."""
         if self.listener is not None and self.best is not None:
-            self.listener(Progress(time.monotonic() - self.began, self.weight, max(self.bound, self.weight), phase))
+            elapsed_s = time.monotonic() - self.began
+            self.listener(Progress(elapsed_s, self.weight, max(self.bound, self.weight), phase, note))
 
     def result(self) -> Result:
         """Return the answer with reasons for what is left out."""

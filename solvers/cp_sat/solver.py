@@ -7,6 +7,7 @@ from planner.problem import Problem
 from planner.result import Result
 from planner.solver import ProgressListener
 from solvers.cp_sat.improve import improve
+from solvers.cp_sat.memory import TooLargeError
 from solvers.cp_sat.search import Search
 from solvers.cp_sat.starts import greedy_starts
 from solvers.cp_sat.weight import place_weight
@@ -35,8 +36,11 @@ class CpSatSolver:
         search = Search(problem, time_limit_s, seed, on_progress, solver=self.name, is_repeatable=self.is_repeatable)
         try:
             greedy_starts(search, warm_start)
-            place_weight(search)
-            improve(search)
+            for phase in (place_weight, improve):
+                try:
+                    phase(search)
+                except TooLargeError as error:
+                    search.tell("left out", note=f"{error}; the answer goes without that model")
         except KeyboardInterrupt:
             if search.best is None:
                 raise

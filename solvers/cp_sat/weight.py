@@ -20,7 +20,7 @@ from topologies.fabric import Int64s
 
 __all__ = ["place_weight"]
 
-_COMPACT_VARIABLES = 60_000  # chunk counts up to which one model of the whole cluster is solved
+_COMPACT_VARIABLES = 30_000  # chunk counts up to which one model of the whole cluster is solved
 _WHOLE_FRAC, _RELAXED_FRAC, _PATCH_FRAC = 0.6, 0.3, 0.35  # shares of the time that is left
 _RELAXED_S = 0.15  # the least that the relaxation gets, if there is as much
 _COLUMNS_FRAC, _MASTER_FRAC, _MOST_CUTS = 0.4, 0.6, 3

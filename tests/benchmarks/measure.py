@@ -5,11 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Timed", "peak_memory_bytes", "side_by_side", "timed"]
+__all__ = ["Timed", "peak_memory_bytes", "peak_of_process_bytes", "side_by_side", "timed"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,13 @@ def peak_memory_bytes(action: Callable[[], object]) -> int:
         return int(receiver.recv())
     finally:
         process.join()
+
+
+def peak_of_process_bytes(code: str) -> int:
+    """Run Python code in a fresh process; return its peak resident memory, libraries and all."""
+    told = "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    ended = subprocess.run([sys.executable, "-c", code + told], check=True, capture_output=True, text=True)
+    return int(ended.stdout.split()[-1]) * 1024  # Linux counts in KiB
 
 
 def _peak_bytes() -> int:

@@ -18,7 +18,7 @@ from solvers.policies import FirstFit
 from topologies.builder import FabricBuilder
 from topologies.fabric import Fabric
 
-__all__ = ["clos", "congested", "problem"]
+__all__ = ["clos", "congested", "problem", "problem_on"]
 
 EACH, HOSTS_A_LEAF, LEAVES_A_POD = 8, 32, 8
 _SMALL_LEAF = 8  # hosts
@@ -63,8 +63,14 @@ def problem(
     oversubscription: float = 2.0,
 ) -> Problem:
     """Return a random problem: 60 % of the jobs ask for up to 8 accelerators, the others for 16 to 1,024."""
+    return problem_on(clos(num_hosts, oversubscription), num_jobs, seed=seed, tight=tight, occupied=occupied)
+
+
+def problem_on(
+    fabric: Fabric, num_jobs: int, *, seed: int, tight: bool, occupied: tuple[float, float] = (0.6, 0.9)
+) -> Problem:
+    """Return such a problem on a fabric of hosts of 8 accelerators."""
     rng = np.random.default_rng(seed)
-    fabric = clos(num_hosts, oversubscription)
     state = _occupy(fabric, rng, float(rng.uniform(*occupied)))
     jobs = tuple(_job(rng, f"j{i}", fabric, tight=tight) for i in range(num_jobs))
     return Problem(fabric, state, jobs)
