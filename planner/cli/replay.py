@@ -81,14 +81,13 @@ def replay(
     from planner.replay.stretch import Congestion
     from planner.replay.study import Setting, fitted, replay_policies
     from planner.traces.reading import read_trace
-    from planner.traces.trace import Trace
     from topologies.files.fabric_file import load_fabric
 
     loaded = load_fabric(fabric)
     found = fitted(read_trace(trace, format=format), loaded)
     if max_jobs is not None:
-        found = Trace(found.jobs[:max_jobs], found.mended, found.source)
-    span_s = found.jobs[-1].submit_s
+        found = found.head(max_jobs)
+    span_s = found.last_submit_s
     mtbf_s, repair_s = mtbf_hours * 3600, repair_hours * 3600
     outages = draw_outages(loaded.num_hosts, span_s, mtbf_s=mtbf_s, repair_s=repair_s, seed=seed) if mtbf_hours else ()
     run = load_rules(
@@ -201,7 +200,7 @@ def draw_trace(
     distances = [("jobs by accelerators", fit.gpus), ("jobs by duration", fit.duration_s)]
     if fit.gpu_time is not None:
         distances.append(("accelerator time by accelerators", fit.gpu_time))
-    days = drawn.jobs[-1].submit_s / 86400
+    days = drawn.last_submit_s / 86400
     print_table(
         ["distribution", "distance (Kolmogorov–Smirnov)"],
         [[name, f"{distance:.4f}"] for name, distance in distances],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -95,10 +96,9 @@ def fitted(trace: Trace, fabric: Fabric) -> Trace:
     named = {model for job in trace.jobs for model in job.models}
     if not named or named & known:
         return trace
-    told = trace.mended.copy()
-    told["jobs that name a model: the fabric has none of these, taken as any"] = sum(bool(j.models) for j in trace.jobs)
-    jobs: tuple[TraceJob, ...] = tuple(replace(job, models=()) for job in trace.jobs)
-    return Trace(jobs, told, trace.source)
+    named_by = sum(bool(job.models) for job in trace.jobs)
+    told = Counter({"jobs that name a model: the fabric has none of these, taken as any": named_by})
+    return trace.mapped(lambda job: replace(job, models=()), told)
 
 
 def _scheduler(fabric: Fabric, name: str, setting: Setting) -> Scheduler:

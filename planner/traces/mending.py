@@ -16,6 +16,7 @@ __all__ = ["Mender", "seconds_of"]
 
 _CLOCK = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
 _MAX_ACCELERATORS = 10**7
+_MOST_IDS = 2_000_000
 
 
 class Mender:
@@ -114,6 +115,9 @@ class Mender:
         return pct / 100
 
     def _unique(self, id: str) -> str:
+        if len(self._seen) >= _MOST_IDS and id not in self._seen:
+            self.counted[f"ids after the first {_MOST_IDS:,} different ones: not looked for twice"] += 1
+            return id
         seen = self._seen[id] = self._seen.get(id, 0) + 1
         if seen == 1:
             return id

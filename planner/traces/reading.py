@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,15 +13,16 @@ from typing import TextIO
 
 from planner.traces.formats import COLUMNS, ROW_READERS, philly_jobs, swf_jobs
 from planner.traces.mending import Mender, check_columns
-from planner.traces.trace import Trace, TraceJob
+from planner.traces.trace import StreamedJobs, Trace, TraceJob
 from topologies.errors import InputError
 
 __all__ = ["FORMATS", "open_text", "read_trace", "stream_trace"]
 
+_KEPT_JOBS = 1_000_000
 FORMATS = (*ROW_READERS, "swf", "philly")
 
 
-def read_trace(path: str | Path, *, format: str | None = None) -> Trace:
+def read_trace(path: str | Path, *, format: str | None = None, kept: int = _KEPT_JOBS) -> Trace:
     """Read a trace; its time begins at 0 with the first submission.
 
     Parameters
@@ -29,6 +31,9 @@ def read_trace(path: str | Path, *, format: str | None = None) -> Trace:
         The file, plain or ``.gz``.
     format
         One of `FORMATS`; found out from name and header if left out.
+    kept
+        From so many jobs on the trace is not kept in memory but read anew, a row at a time, if it is in order; if it is
+        not, it has to be sorted and is kept.
 
     Raises
     ------
@@ -36,13 +41,33 @@ def read_trace(path: str | Path, *, format: str | None = None) -> Trace:
         If the file cannot be read, its format is not known, columns are missing, or no row can be used.
     """
     mend = Mender()
-    jobs = list(stream_trace(path, mend, format=format))
+    jobs: list[TraceJob] = []
+    count, zero, last, is_sorted = 0, math.inf, -math.inf, True
+    for job in stream_trace(path, mend, format=format):
+        count += 1
+        is_sorted &= job.submit_s >= last
+        zero, last = min(zero, job.submit_s), max(last, job.submit_s)
+        jobs.append(job)
+        if count == kept:
+            jobs.clear()
+        elif count > kept:
+            jobs.pop()
     counted = mend.finish()
+    if count >= kept:
+        if not is_sorted:
+            jobs = list(stream_trace(path, Mender(), format=format))  # there is no sorting without all of them
+        else:
+            counted["rows read a row at a time, twice: too many to keep"] = count
+
+            def read() -> Iterator[TraceJob]:
+                for job in stream_trace(path, Mender(), format=format):
+                    yield replace(job, submit_s=job.submit_s - zero)
+
+            return Trace(StreamedJobs(read, count, last - zero), counted, Path(path).name)
     if not jobs:
         told = "; ".join(f"{what}: {count}" for what, count in counted.items()) or "no rows"
         raise InputError(what="a trace without usable jobs", where=path, found=told)
     trace = Trace.of(jobs, mended=counted, source=Path(path).name)
-    zero = trace.jobs[0].submit_s
     moved = tuple(replace(job, submit_s=job.submit_s - zero) for job in trace.jobs) if zero else trace.jobs
     return Trace(moved, trace.mended, trace.source)
 

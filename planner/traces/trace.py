@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from topologies.errors import InputError
 
-__all__ = ["Trace", "TraceJob"]
+__all__ = ["StreamedJobs", "Trace", "TraceJob"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,34 @@ class TraceJob:
         return self.duration_s if self.limit_s is None else self.limit_s
 
 
+class StreamedJobs(Collection[TraceJob]):
+    """Jobs that are read anew each time they are gone through, so that they need no memory.
+
+    Parameters
+    ----------
+    read
+        Yields the jobs, sorted by submission.
+    count
+        How many there are.
+    last_submit_s
+        When the last is submitted.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[TraceJob]], count: int, last_submit_s: float) -> None:
+        self._read = read
+        self._count = count
+        self.last_submit_s = last_submit_s
+
+    def __iter__(self) -> Iterator[TraceJob]:
+        return self._read()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, job: object) -> bool:
+        return any(job == other for other in self)
+
+
 @dataclass(frozen=True)
 class Trace:
     """Jobs by submission.
@@ -79,14 +107,14 @@ class Trace:
     Attributes
     ----------
     jobs
-        Sorted by submission, as they stood within one instant.
+        Sorted by submission, as they stood within one instant: a tuple, or `StreamedJobs` of a file too long for that.
     mended
         What had to be mended or left out → how often.
     source
         Where it came from, for people.
     """
 
-    jobs: tuple[TraceJob, ...]
+    jobs: Collection[TraceJob]
     mended: Counter[str] = field(default_factory=Counter)
     source: str = ""
 
@@ -100,6 +128,25 @@ class Trace:
             counted["rows out of order: sorted by submission"] += backwards
             found.sort(key=lambda job: job.submit_s)
         return cls(tuple(found), counted, source)
+
+    @property
+    def last_submit_s(self) -> float:
+        """When the last job is submitted; 0 without jobs."""
+        if isinstance(self.jobs, StreamedJobs):
+            return self.jobs.last_submit_s
+        return max((job.submit_s for job in self.jobs), default=0.0)
+
+    def head(self, count: int) -> Trace:
+        """Return the first so many jobs."""
+        return Trace(tuple(islice(self.jobs, count)), self.mended, self.source)
+
+    def mapped(self, change: Callable[[TraceJob], TraceJob], told: Counter[str]) -> Trace:
+        """Return the trace with every job changed, its time of submission kept, and more counts told."""
+        counted = self.mended + told
+        if isinstance(self.jobs, StreamedJobs):
+            jobs = self.jobs
+            return Trace(StreamedJobs(lambda: map(change, jobs), len(jobs), jobs.last_submit_s), counted, self.source)
+        return Trace(tuple(change(job) for job in self.jobs), counted, self.source)
 
     def between(self, start_s: float, end_s: float = float("inf")) -> Trace:
         """Return the jobs submitted in a span of time."""

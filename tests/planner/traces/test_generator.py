@@ -44,7 +44,7 @@ def test_the_load_is_what_is_asked_for(num_jobs: int, load: float, seed: int) ->
     assert len(trace.jobs) == num_jobs
     work = sum(job.gpus * job.duration_s for job in trace.jobs)
     # Arrivals lie in a span of work / (64 × load); the last one comes a little before its end.
-    assert trace.jobs[-1].submit_s <= work / (64 * load) * (1 + 1e-9)
+    assert trace.last_submit_s <= work / (64 * load) * (1 + 1e-9)
     assert all(np.diff([job.submit_s for job in trace.jobs]) >= 0)
     assert {job.gpus for job in trace.jobs} <= {1, 8}
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from planner.traces.mending import Mender, seconds_of
 from planner.traces.reading import read_trace, stream_trace
+from planner.traces.requests import read_requests
+from planner.traces.trace import StreamedJobs
 from topologies.errors import InputError
 
 
@@ -176,3 +180,60 @@ def test_a_missing_file_and_a_broken_gzip(tmp_path: Path) -> None:
 )
 def test_clock(text: str, seconds: float | None) -> None:
     assert seconds_of(text) == seconds
+
+
+def test_a_long_trace_is_read_a_row_at_a_time_and_gives_the_same_jobs(tmp_path: Path) -> None:
+    rows = [f"{'a' if i % 7 == 0 else i},{100 + i},{i % 5},{1 + i % 4},t" for i in range(50)]
+    path = written(tmp_path, "t.csv", "\n".join(["job_id,submit_s,duration_s,gpus,tenant", *rows, ""]))
+    whole, streamed = read_trace(path), read_trace(path, kept=20)
+    assert isinstance(whole.jobs, tuple)
+    assert isinstance(streamed.jobs, StreamedJobs)
+    assert tuple(streamed.jobs) == tuple(streamed.jobs) == whole.jobs
+    assert (len(streamed.jobs), streamed.last_submit_s) == (50, whole.last_submit_s)
+    assert streamed.mended.pop("rows read a row at a time, twice: too many to keep") == 50
+    assert streamed.mended == whole.mended
+    assert streamed.head(3).jobs == whole.jobs[:3]
+    assert whole.jobs[4] in streamed.jobs
+    shorter = streamed.mapped(lambda job: replace(job, duration_s=1.0), Counter(cut=1))
+    assert {job.duration_s for job in shorter.jobs} == {1.0}
+    assert shorter.mended["cut"] == 1
+    path.write_text("\n".join(["job_id,submit_s,duration_s,gpus,tenant", *reversed(rows), ""]))
+    assert isinstance(read_trace(path, kept=20).jobs, tuple)
+
+
+def test_requests_of_azure_mooncake_and_tables(tmp_path: Path) -> None:
+    azure = (
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.68,4808,10\n2023-11-16 18:15:46.18,110,0\n,5,5\n"
+    )
+    found = read_requests(written(tmp_path, "azure.csv", azure))
+    assert found.requests.arrival_s.tolist() == pytest.approx([0.0, 0.5])
+    assert found.requests.prompt_tokens.tolist() == [110, 4808]
+    assert found.mended == {
+        "left out: a request without time, prompt or output": 1,
+        "requests out of order: sorted by arrival": 1,
+    }
+    lines = [
+        {"timestamp": 0, "input_length": 1200, "output_length": 5, "hash_ids": [0, 1, 2]},
+        {"timestamp": 2500, "input_length": 1300, "output_length": 7, "hash_ids": [0, 1, 3]},
+    ]
+    text = "\n".join([*map(json.dumps, lines), "not json", ""])
+    mooncake = read_requests(written(tmp_path, "m.jsonl", text))
+    assert mooncake.requests.arrival_s.tolist() == [0.0, 2.5]
+    assert mooncake.requests.cached_tokens.tolist() == [0, 1024]  # two blocks of 512 were seen before
+    table = read_requests(written(tmp_path, "r.csv", "t_s,prompt_tokens,output_tokens,prefix_hit_blocks\n3,600,1,1\n"))
+    assert table.requests.cached_tokens.tolist() == [512]
+    for name, text in (("x.csv", "a,b\n1,2\n"), ("e.csv", "t_s,prompt_tokens,output_tokens\n")):
+        with pytest.raises(InputError):
+            read_requests(written(tmp_path, name, text))
+
+
+def test_utilization_is_read_where_it_is_told(tmp_path: Path) -> None:
+    text = "job_id,submit_s,duration_s,gpus,gpu_util_pct\na,0,1,1,40\nb,0,1,1,140\nc,0,1,1,\n"
+    trace = read_trace(written(tmp_path, "t.csv", text))
+    assert [job.used_frac for job in trace.jobs] == [0.4, None, None]
+    assert trace.mended["utilization outside of 0 to 100 %: taken as not known"] == 1
+    sacct = (
+        "JobID|Submit|Elapsed|State|AllocTRES|TRESUsageInAve\n"
+        "7|2024-01-01T00:00:00|00:10:00|COMPLETED|billing=8,gres/gpu=8|cpu=1,gres/gpumem=3G,gres/gpuutil=62\n"
+    )
+    assert [job.used_frac for job in read_trace(written(tmp_path, "s.txt", sacct)).jobs] == [0.62]
