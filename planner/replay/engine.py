@@ -95,7 +95,7 @@ class _Replay:
         self.now = 0.0
         self.launching = 0.0
         self.num_replicas = 0  # that run or wait
-        self.next_batch_s = -math.inf
+        self.next_batch_s = self.batch_set_s = -math.inf
         self.last_submit_s = -math.inf
         self.to_come = 0
         self.asks: dict[int, tuple[Ask, ...]] = {}
@@ -373,11 +373,8 @@ class _Replay:
             return ""
         every = self.rules.batch_every_s
         if every and now < self.next_batch_s:
+            self.wake_for_batch()
             return "order"
-        if every:
-            self.next_batch_s = (math.floor(now / every) + 1) * every
-            if self.is_going_on:
-                self.events.add(self.next_batch_s, Happens.WAKE, ("look",))
         tried = candidates(self.site, self.rules, self.line, self.asks, self.held, now)
         found = scheduler.choose_batch(self.site, tried, self.running, now)
         blocked, plan, place = "", None, 0
@@ -403,7 +400,17 @@ class _Replay:
                 plan = self.planned(now, number, job, why, plan)
             place += 1
             looked += 1
+        if every:
+            self.next_batch_s = (math.floor(now / every) + 1) * every
+            if self.is_going_on:
+                self.wake_for_batch()
         return blocked
+
+    def wake_for_batch(self) -> None:
+        """Set the time of the next batch, once."""
+        if self.batch_set_s != self.next_batch_s:
+            self.batch_set_s = self.next_batch_s
+            self.events.add(self.next_batch_s, Happens.WAKE, ("look",))
 
     def over_quota(self, job: TraceJob) -> bool:
         """Tell whether a job would hold more than its tenant may."""
