@@ -11,6 +11,7 @@ from typing import Literal
 from planner.objective import LEVELS, Objective
 from planner.placement import Placement
 from planner.score import Score
+from topologies.html_table import html_table
 
 __all__ = ["Refusal", "Result", "Status", "versions"]
 
@@ -67,6 +68,13 @@ class Result:
     solver: str
     fabric_fingerprint: str
     versions: Mapping[str, str] = field(default_factory=lambda: versions())
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: status and gap, the components, and who was refused why."""
+        head: list[list[object]] = [["status", self.status], ["gap", f"{self.gap:.2%}"], ["seconds", self.run_time_s]]
+        told = html_table(self.solver, [*head, *self.score.components.items()])
+        refused = [[refusal.job_id, refusal.reason] for refusal in self.refusals[:50]]
+        return told + (html_table(f"{len(self.refusals):,} not placed", refused) if refused else "")
 
     @property
     def gap(self) -> float:

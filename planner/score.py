@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from topologies.html_table import html_table
+
 if TYPE_CHECKING:
     from planner.congestion.report import CongestionReport
 
@@ -37,6 +39,10 @@ class Score:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "components", MappingProxyType(dict(self.components)))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the components."""
+        return html_table("Score", list(self.components.items()))
 
     def __getitem__(self, name: str) -> float:
         return self.components[name]

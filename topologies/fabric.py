@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from topologies.errors import InputError
+from topologies.html_table import html_table
 from topologies.names import Names
 from topologies.parts import Part
 
@@ -151,6 +152,12 @@ class Fabric:
     def num_nics(self) -> int:
         """Number of NICs."""
         return len(self.nic_host)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: how much there is of everything."""
+        names = ("accelerators", "nics", "hosts", "domains", "leaf_groups", "pods", "links")
+        rows = [[name.replace("_", " "), int(getattr(self, f"num_{name}"))] for name in names]
+        return html_table(self.name, rows)
 
     @property
     def num_hosts(self) -> int:

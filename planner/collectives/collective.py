@@ -22,6 +22,7 @@ from planner.collectives.point_to_point import exchange_times_s, send_recv_times
 from planner.collectives.sizes import check_sizes
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int64s
+from topologies.html_table import html_table
 from topologies.routing.network import Routing
 
 __all__ = ["AUTO", "CollectiveTable", "collective_time", "collective_times"]
@@ -78,6 +79,12 @@ class CollectiveTable:
     def algbw_bytes_per_s(self) -> _Floats:
         """Size ÷ time, ``(G, S)``."""
         return self.size_bytes / self.time_s
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: busbw by size, a column a group."""
+        busbw = self.busbw_bytes_per_s / 1e9
+        rows = [[int(size), *(float(b) for b in busbw[:, s])] for s, size in enumerate(self.size_bytes)]
+        return html_table(f"{self.collective}: busbw, GB/s", rows, ["bytes", *(f"{n:,} ranks" for n in self.num_ranks)])
 
     @property
     def busbw_bytes_per_s(self) -> _Floats:

@@ -10,6 +10,7 @@ from planner.replay.bill import Bill
 from planner.replay.metrics import GroupFigures, PoolFigures, Summary
 from planner.replay.stranded import Slots
 from planner.replay.timeline import Timeline
+from topologies.html_table import html_table
 
 __all__ = ["SCHEMA", "PolicyResult", "ReplayResult", "Saving", "replay_json_schema"]
 
@@ -99,6 +100,14 @@ class ReplayResult:
     policies: tuple[PolicyResult, ...]
     savings: tuple[Saving, ...]
     schema: Literal["scaleplan/replay/2"] = SCHEMA
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the policies side by side."""
+        rows = [
+            [p.policy, f"{p.summary.allocated_frac:.2%}", f"{p.summary.goodput_frac:.2%}", p.summary.mean_wait_s]
+            for p in self.policies
+        ]
+        return html_table(f"{self.trace} on {self.fabric}", rows, ["policy", "held", "goodput", "mean wait s"])
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, the schema's name first."""

@@ -16,6 +16,7 @@ from topologies.bill.layout import FloorPlan, LayoutRules, plan_floor
 from topologies.bill.money import PRICE_BAND_SOURCE, Price, price_of
 from topologies.bill.switches import SwitchLine, switch_lines, switch_units, switch_watts
 from topologies.fabric import Fabric, Float64s, LinkKind, NodeKind
+from topologies.html_table import html_table
 from topologies.parts import Part
 from topologies.parts_catalog import load_parts
 from topologies.units import to_kw
@@ -164,6 +165,16 @@ class Bill:
             for nic in self.nics:
                 total += nic.price or Price()
         return total
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what is to be bought, and what it comes to."""
+        rows: list[list[object]] = [[f"{s.tier} switches {s.model}", s.count] for s in self.switches]
+        rows += [[f"{c.joins}, {c.gbps:g} Gbit/s, {c.medium}, {c.length_m:g} m", c.count] for c in self.cables]
+        rows += [
+            ["network, typical US$", round(self.price.typical_usd)],
+            ["hosts and network, kW", self.power.total_watts / 1e3],
+        ]
+        return html_table(f"Bill of {self.fabric.name}", rows)
 
     def per_accelerator(self, amount: float) -> float:
         """Return an amount for each accelerator."""
