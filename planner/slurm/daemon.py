@@ -42,9 +42,10 @@ __all__ = ["Daemon"]
 
 HEARTBEAT_EVERY_S = 1.0
 LOOK_EVERY_S = 0.05
-# Between two cycles in a stream of submissions or ends: at most a quarter of slurmctld's time goes to our questions.
+# Between two cycles in a stream of submissions or ends: at most half of the time goes to our questions, and a few per
+# cent of slurmctld's own (a question costs it a tenth of what it costs the one who asks).
 LEAST_REST_S = 0.1
-REST_SHARE = 3.0
+REST_SHARE = 1.0
 LINES_AT_ONCE = 100  # for scontrol, between two heartbeats: 0.25 s
 QUIET_POLLS = 4  # a quiet queue is looked at so many times less often; new and ended jobs call by themselves
 MAX_FAILURES = 2  # after so many failed cycles in a row nothing is parked until one succeeds

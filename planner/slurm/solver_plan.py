@@ -31,7 +31,7 @@ __all__ = ["SolverPlan", "ring_score"]
 # between placements are read off it.
 DEFAULT_STEP_BYTES = 2.0**30
 _LEAST_TIME_S = 0.05
-_QUICK_S = 0.25
+_QUICK_S, _QUICK_S_A_JOB = 0.25, 0.01
 _NOTHING = 1e-9
 Key = tuple[str, int]
 
@@ -92,7 +92,7 @@ class SolverPlan:
 
     def _solve(self, problem: Problem, warm: Placement, left_s: float, seed: int) -> Result:
         """Solve in two stages: jobs wait meanwhile, so the second is left out if no link slows anybody down by then."""
-        quick_s = min(left_s, _QUICK_S)
+        quick_s = min(left_s, _QUICK_S, _LEAST_TIME_S + _QUICK_S_A_JOB * len(problem.jobs))
         result = self._solver.solve(problem, time_limit_s=quick_s, seed=seed, warm_start=warm)
         rest_s = left_s - result.run_time_s
         ideals = (("worst_slowdown", 1.0), ("excess_slowdown", 0.0))

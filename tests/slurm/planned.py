@@ -117,7 +117,7 @@ class PlannedCluster(EmulatedCluster):
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                preexec_fn=_as_the_unit_does,
+                preexec_fn=_die_with_parent,
             )
         if wait:
             began = time.time()
@@ -170,9 +170,8 @@ class PlannedCluster(EmulatedCluster):
                 yield json.loads(line)
 
 
-def _as_the_unit_does() -> None:
-    """Give way to Slurm as the systemd unit says, and end with the test run, however that ends."""
-    os.nice(5)
+def _die_with_parent() -> None:
+    """Let the kernel end the daemon with the test run, however that ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
