@@ -47,6 +47,8 @@ class AskMaker:
         Ours.
     now_s
         Seconds since the epoch.
+    kinds
+        Kind of topology of each partition that has one of its own, by its name.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class AskMaker:
         config: SiteConfig,
         settings: SlurmSettings,
         now_s: float,
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
+        self._kinds = dict(kinds or {})
         self._room, self._config, self._settings, self._now_s = room, config, settings, now_s
         self._index = room.index()
         self._partitions = {partition.name: partition for partition in partitions}
@@ -90,6 +94,8 @@ class AskMaker:
             return Unplannable(f"partition {partition.name} is not planned here")
         intent = parse_intent(detail.comment, defaults=self._defaults.get(partition.name))
         reason = self._left_alone(job, detail, intent)
+        if not reason and not self._room.block_sizes and self._kinds.get(partition.name) == "block":
+            reason = f"partition {partition.name} has a topology/block of its own, beside the one that is planned on"
         return Unplannable(reason) if reason else self._ask(job, detail, partition, intent, passes, is_ours=True)
 
     def make_foreign(self, job: QueuedJob, detail: JobDetail) -> Ask | None:
@@ -130,6 +136,7 @@ class AskMaker:
         limit_s = job.time_limit_s
         if limit_s is None:
             limit_s = partition.default_time_s or partition.max_time_s or _NEVER_ENDS_S
+        in_blocks = bool(self._room.block_sizes) and self._kinds.get(partition.name, "block") == "block"
         candidates = self._partition_masks[partition.name].copy()
         if not partition.is_up or (partition.max_nodes is not None and job.num_nodes > partition.max_nodes):
             candidates[:] = False
@@ -155,8 +162,9 @@ class AskMaker:
             candidates=candidates,
             time_limit_s=limit_s,
             priority=job.priority,
-            max_leaves=intent.max_leaves or (detail.max_switches if not self._room.block_sizes else 0),
-            segment_nodes=detail.segment_nodes if self._room.block_sizes else 0,
+            max_leaves=intent.max_leaves or (detail.max_switches if not in_blocks else 0),
+            segment_nodes=detail.segment_nodes if in_blocks else 0,
+            in_blocks=in_blocks,
             user_id=job.user_id,
             partition=partition.name,
             intent=intent,

@@ -119,7 +119,13 @@ class _Cycle:
         self.room = build_room(snapshot.nodes, snapshot.topology)
         self.index = self.room.index()
         self.maker = AskMaker(
-            self.room, snapshot.partitions, snapshot.reservations, snapshot.config, self.settings, self.now_s
+            self.room,
+            snapshot.partitions,
+            snapshot.reservations,
+            snapshot.config,
+            self.settings,
+            self.now_s,
+            snapshot.partition_kinds,
         )
         self.jobs = {job.tracked_ref: job for job in snapshot.jobs}
         self.held: list[Taken] = []  # hosts of pinned jobs that Slurm has not started yet

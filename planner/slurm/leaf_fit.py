@@ -45,7 +45,7 @@ def _choose_leaves(ask: Ask, room: Room, counts: Ints) -> list[tuple[int, int]] 
     """
     segment, most = ask.segment_nodes, ask.max_leaves
     levels = list(range(len(room.groups)))
-    if room.block_sizes:
+    if room.block_sizes and ask.in_blocks:
         smallest = next((i for i, size in enumerate(room.block_sizes) if size >= ask.num_nodes), None)
         if segment and ask.num_nodes % segment:
             return None
@@ -118,7 +118,7 @@ def why_not(ask: Ask, room: Room) -> str:
     if free < ask.num_nodes:
         room_text = "that are idle" if ask.whole_nodes else f"with {ask.gpus} free GPUs" if ask.gpus else "with room"
         return f"needs {ask.num_nodes} nodes {room_text}; {free} of {up} are so now"
-    if room.block_sizes:
+    if room.block_sizes and ask.in_blocks:
         limit = f"segments of {ask.segment_nodes}" if ask.segment_nodes else "blocks"
         return f"{free} nodes are free, but not in {limit} as topology/block wants them"
     if ask.max_leaves:

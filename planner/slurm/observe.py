@@ -53,7 +53,13 @@ class Observer:
         details = read_details(self._commands, [job.job_id for job in new])
         room = build_room(snapshot.nodes, snapshot.topology)
         maker = AskMaker(
-            room, snapshot.partitions, snapshot.reservations, snapshot.config, self._settings, snapshot.now_s
+            room,
+            snapshot.partitions,
+            snapshot.reservations,
+            snapshot.config,
+            self._settings,
+            snapshot.now_s,
+            snapshot.partition_kinds,
         )
         asks: list[tuple[Ask, QueuedJob, JobDetail, Ints]] = []
         for job in new:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from planner.slurm.commands import SlurmCommands
-from planner.slurm.records import SlurmTopology, TopologyUnit
+from planner.slurm.records import PartitionRecord, SlurmTopology, TopologyUnit
 from topologies.hostlist import expand_hosts
 
-__all__ = ["parse_topology", "read_topology"]
+__all__ = ["parse_topology", "read_partition_kinds", "read_topology"]
 
 
 def read_topology(commands: SlurmCommands, *, name: str = "") -> SlurmTopology:
     """Ask for the topology; `name` picks one of several (from 25.05)."""
     argv = ["scontrol", "show", "topology"] + ([f"topology={name}"] if name else [])
     return parse_topology(commands.run(argv, check=False).stdout)
+
+
+def read_partition_kinds(commands: SlurmCommands, partitions: Sequence[PartitionRecord]) -> dict[str, str]:
+    """Ask what kind of topology each partition has that names one of its own (from 25.05)."""
+    names = {partition.topology for partition in partitions if partition.topology}
+    kinds = {name: read_topology(commands, name=name).kind for name in sorted(names)}
+    return {partition.name: kinds[partition.topology] for partition in partitions if partition.topology}
 
 
 def parse_topology(text: str) -> SlurmTopology:

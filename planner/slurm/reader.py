@@ -10,7 +10,7 @@ from planner.slurm.asks import needs_of
 from planner.slurm.commands import SlurmCommands
 from planner.slurm.read_jobs import read_details, read_queue, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
-from planner.slurm.read_topology import read_topology
+from planner.slurm.read_topology import read_partition_kinds, read_topology
 from planner.slurm.records import (
     JobDetail,
     NodeRecord,
@@ -81,6 +81,7 @@ class SnapshotReader:
         self._config, self._topology = SiteConfig(), SlurmTopology("flat")
         self._partitions: tuple[PartitionRecord, ...] = ()
         self._reservations: tuple[ReservationRecord, ...] = ()
+        self._kinds: dict[str, str] = {}
         self._read_at: dict[str, float] = {}
 
     def _is_due(self, what: str, every_s: float) -> bool:
@@ -121,6 +122,7 @@ class SnapshotReader:
                 self._topology = read_topology(self._commands)
             if self._is_due("partitions", PARTITIONS_EVERY_S):
                 self._partitions = read_partitions(self._commands)
+                self._kinds = read_partition_kinds(self._commands, self._partitions)
             if self._is_due("reservations", RESERVATIONS_EVERY_S):
                 self._reservations = read_reservations(self._commands)
             nodes = read_nodes(self._commands)
@@ -145,6 +147,7 @@ class SnapshotReader:
             topology=self._topology,
             read_s=time.monotonic() - began,
             ended=ended,
+            partition_kinds=self._kinds,
         )
 
     def _learn(self, jobs: tuple[QueuedJob, ...]) -> None:

@@ -131,6 +131,8 @@ class Ask:
         Under topology/block, nodes that must share a base block; 0 for not said.
     is_ours
         False for a job that Slurm itself will start: it is not planned, only kept from being delayed.
+    in_blocks
+        Under topology/block, whether its blocks hold for this job: not in a partition with a tree of its own.
     has_risen
         Passed over so often that no job behind it may delay it.
     """
@@ -151,6 +153,7 @@ class Ask:
     partition: str = ""
     intent: Intent = _NOTHING_SAID
     is_ours: bool = True
+    in_blocks: bool = True
     has_risen: bool = False
 
     @property

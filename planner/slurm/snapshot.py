@@ -28,6 +28,8 @@ class Snapshot:
         How long reading took.
     ended
         Jobs of the journal that have ended, by number, as far as Slurm still tells of them.
+    partition_kinds
+        ``tree``, ``block`` or ``flat`` of each partition that has a topology of its own (from 25.05), by its name.
     """
 
     now_s: float
@@ -40,3 +42,4 @@ class Snapshot:
     topology: SlurmTopology
     read_s: float = 0.0
     ended: Mapping[str, QueuedJob] = field(default_factory=dict)
+    partition_kinds: Mapping[str, str] = field(default_factory=dict)

@@ -209,7 +209,7 @@ def _job(ask: Ask, room: Room) -> Job:
     gpus = _gpus(ask, room)
     intent = ask.intent
     pattern = "all-to-all" if intent.pattern == "all-to-all" or intent.ep > gpus else "all-reduce"
-    base = len(room.block_sizes) > 0 and not ask.segment_nodes
+    base = len(room.block_sizes) > 0 and ask.in_blocks and not ask.segment_nodes
     most = -(-ask.num_nodes // room.block_sizes[0]) if base else None
     if ask.max_leaves:
         most = min(most or ask.max_leaves, ask.max_leaves)

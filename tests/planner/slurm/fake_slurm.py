@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from planner.slurm.commands import CommandOutput
 from planner.slurm.read_jobs import SQUEUE_FORMAT, read_details, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
-from planner.slurm.read_topology import read_topology
+from planner.slurm.read_topology import read_partition_kinds, read_topology
 from planner.slurm.snapshot import Snapshot
 from topologies.hostlist import compress_hosts, expand_hosts
 
@@ -63,6 +63,7 @@ class FakeSlurm:
     gpus: int = 8
     version: str = "22.05.8"
     block_size: int = 0
+    partition_topology: str = ""  # of the only partition, from 25.05: a tree beside the blocks, or blocks beside a tree
     now_s: float = 1_800_000_000.0
     park_s: int = 20
     jobs: dict[int, FakeJob] = field(default_factory=dict)
@@ -121,7 +122,7 @@ class FakeSlurm:
         if len(chosen) < job.nodes:
             job.reason = "Resources"
             return
-        if self.block_size and not self._block_takes(job, chosen):
+        if self.block_size and self.partition_topology != "tree" and not self._block_takes(job, chosen):
             job.reason, job.priority = ("BadConstraints", 0) if job.required else ("Resources", job.priority)
             return
         job.state, job.reason, job.placed, job.start_s = "RUNNING", "None", tuple(sorted(chosen)), self.now_s
@@ -152,6 +153,7 @@ class FakeSlurm:
             config=read_config(self),
             topology=read_topology(self),
             ended=ended,
+            partition_kinds=read_partition_kinds(self, read_partitions(self)),
         )
 
     def run(self, argv: Sequence[str], *, stdin_text: str | None = None, check: bool = True) -> CommandOutput:
@@ -170,7 +172,7 @@ class FakeSlurm:
             "partitions": self._partition_text,
             "reservations": lambda: self.reservations,
             "config": self._config_text,
-            "topology": self._topology_text,
+            "topology": lambda: self._topology_text(words[3:]),
         }
         return CommandOutput(shows[words[2]](), "", 0)
 
@@ -241,7 +243,9 @@ class FakeSlurm:
     def _partition_text(self) -> str:
         return (
             f"PartitionName=batch Default=YES DefaultTime=NONE MaxNodes=UNLIMITED MaxTime=UNLIMITED "
-            f"Nodes={compress_hosts(self.names)} PriorityTier=1 State=UP\n"
+            f"Nodes={compress_hosts(self.names)} PriorityTier=1 State=UP"
+            + (f" Topology={self.partition_topology}" if self.partition_topology else "")
+            + "\n"
         )
 
     def _config_text(self) -> str:
@@ -251,7 +255,11 @@ class FakeSlurm:
             "SelectTypeParameters = CR_CORE\nSlurmUser = slurm(64030)\nSchedulerType = sched/backfill\n"
         )
 
-    def _topology_text(self) -> str:
+    def _topology_text(self, names: Sequence[str]) -> str:
+        if names:
+            return (
+                "SwitchName=s Level=0 Nodes=x\n" if names == ["topology=tree"] else "BlockName=b Nodes=x BlockSize=4\n"
+            )
         groups: dict[int, list[str]] = {}
         for host in self.names:
             groups.setdefault(self.leaf(host), []).append(host)

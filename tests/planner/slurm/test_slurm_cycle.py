@@ -522,6 +522,28 @@ def test_block_plans_are_ones_slurm_accepts(version: str) -> None:
     assert all("BadConstraints" not in decision.reason for decision in driver.decisions)
 
 
+@pytest.mark.parametrize(("own", "runs"), [("", False), ("blocks", False), ("tree", True)])
+def test_a_partition_with_a_tree_of_its_own_takes_any_hosts(own: str, runs: bool) -> None:
+    """Blocks of 4 with one host free in each: a job of 4 starts only where the partition has a tree beside them."""
+    slurm = FakeSlurm(num_nodes=16, version="25.05.3", block_size=4, partition_topology=own)
+    for block in range(4):
+        slurm.run_on(slurm.names[block * 4 : block * 4 + 3])
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.turn(times=2)
+    assert (job.state == "RUNNING") is runs
+    assert not any("BadConstraints" in decision.reason for decision in driver.decisions)
+
+
+def test_a_partition_with_blocks_beside_the_tree_is_left_to_slurm() -> None:
+    slurm = FakeSlurm(version="25.05.3", partition_topology="blocks")
+    driver = Driver(slurm)
+    job = slurm.submit(4)
+    driver.turn()
+    assert job.required == ()
+    assert "topology/block of its own" in driver.reasons(job.number)
+
+
 def test_a_job_above_a_block_takes_as_few_blocks_as_slurm_wants() -> None:
     slurm = FakeSlurm(num_nodes=16, version="26.05.3", block_size=4)
     slurm.run_on(["gpu0001"])
