@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from planner.slurm.commands import SlurmCommands
 from planner.slurm.read_jobs import parse_gpus, parse_time
+from planner.slurm.records import ENDED_STATES, QueuedJob, ended_job
 from topologies.errors import InputError
+from topologies.hostlist import expand_hosts
 
-__all__ = ["SACCT_FIELDS", "PastJob", "parse_sacct", "read_sacct"]
+__all__ = ["SACCT_FIELDS", "PastJob", "parse_ends", "parse_sacct", "read_ends", "read_sacct"]
 
 SACCT_FIELDS = "JobIDRaw,NNodes,AllocTRES,Submit,Start,End,State"
+_END_FIELDS = "JobID,JobIDRaw,State,NodeList,Submit,Start,End"
+_REFS_AT_ONCE = 200
 _MAX_JOBS = 5_000_000
 
 
@@ -36,6 +40,37 @@ def read_sacct(commands: SlurmCommands, *, days: int) -> list[PastJob]:
     """
     argv = ["sacct", "-a", "-X", "-P", "-n", "-S", f"now-{days}days", "-o", SACCT_FIELDS]
     return list(parse_sacct(commands.run(argv).stdout))
+
+
+def read_ends(commands: SlurmCommands, refs: Sequence[str]) -> dict[str, QueuedJob]:
+    """Ask the accounting for jobs that ended so long ago that slurmctld has forgotten them, by number.
+
+    Raises
+    ------
+    CommandError
+        If the site has no accounting or it does not answer.
+    """
+    found: dict[str, QueuedJob] = {}
+    for first in range(0, len(refs), _REFS_AT_ONCE):
+        chosen = refs[first : first + _REFS_AT_ONCE]
+        argv = ["sacct", "-a", "-X", "-P", "-n", "-D", "-j", ",".join(chosen), "-o", _END_FIELDS]
+        found |= {ref: job for ref, job in parse_ends(commands.run(argv).stdout).items() if ref in chosen}
+    return found
+
+
+def parse_ends(text: str) -> dict[str, QueuedJob]:
+    """Parse ``sacct -P -n -o`` of numbers, state, nodes and times; of two lines for one number the later counts."""
+    found: dict[str, QueuedJob] = {}
+    for line in text.splitlines():
+        words = line.split("|")
+        state = words[2].split(" ")[0] if len(words) == 7 else ""
+        if state not in ENDED_STATES or not words[1].isdigit():
+            continue
+        nodes = () if words[3] in ("", "None assigned") else expand_hosts(words[3], where="sacct NodeList")
+        submit_s, start_s, end_s = map(parse_time, words[4:])
+        # What the job required is not told: it counts as planned if it ran where it was to run.
+        found[words[0]] = ended_job(words[0], int(words[1]), state, nodes, submit_s or 0.0, start_s, end_s)
+    return found
 
 
 def parse_sacct(text: str, *, where: str = "sacct") -> Iterator[PastJob]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from planner.slurm.asks import needs_of
-from planner.slurm.commands import SlurmCommands
+from planner.slurm.commands import CommandError, SlurmCommands
+from planner.slurm.history import read_ends
 from planner.slurm.read_jobs import read_details, read_queue, read_queue_and_ends
 from planner.slurm.read_site import read_config, read_nodes, read_partitions, read_reservations
 from planner.slurm.read_topology import read_partition_kinds, read_topology
@@ -83,6 +84,7 @@ class SnapshotReader:
         self._reservations: tuple[ReservationRecord, ...] = ()
         self._kinds: dict[str, str] = {}
         self._read_at: dict[str, float] = {}
+        self._is_first = True
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
@@ -102,7 +104,7 @@ class SnapshotReader:
         """Read everything anew next time, as after a restart of slurmctld."""
         self._read_at.clear()
 
-    def read(self, tracked: Container[str] = ()) -> Snapshot:
+    def read(self, tracked: Collection[str] = ()) -> Snapshot:
         """Take a snapshot.
 
         Parameters
@@ -133,6 +135,7 @@ class SnapshotReader:
         except Exception:
             self.forget()
             raise
+        ended |= self._ended_before(tracked, jobs, ended)
         self._learn(jobs)
         now_s = time.time()
         nodes = with_starts(nodes, jobs, since_s=now_s - (time.monotonic() - began) - _CLOCK_SLACK_S)
@@ -149,6 +152,22 @@ class SnapshotReader:
             ended=ended,
             partition_kinds=self._kinds,
         )
+
+    def _ended_before(
+        self, tracked: Collection[str], jobs: Sequence[QueuedJob], ended: Mapping[str, QueuedJob]
+    ) -> dict[str, QueuedJob]:
+        """At the first look, ask the accounting for jobs of the journal that ended while nobody looked."""
+        if not self._is_first:
+            return {}
+        self._is_first = False
+        known = {job.tracked_ref for job in jobs} | ended.keys()
+        missing = sorted(ref for ref in tracked if ref not in known)
+        if not missing or not self._config.get("AccountingStorageType").endswith("slurmdbd"):
+            return {}
+        try:
+            return read_ends(self._commands, missing)
+        except CommandError:
+            return {}  # the journal then says that Slurm no longer tells
 
     def _learn(self, jobs: tuple[QueuedJob, ...]) -> None:
         """Read the details of jobs not seen before, and forget those that are gone."""

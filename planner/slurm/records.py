@@ -15,6 +15,7 @@ __all__ = [
     "SiteConfig",
     "SlurmTopology",
     "TopologyUnit",
+    "ended_job",
 ]
 
 
@@ -96,6 +97,48 @@ class QueuedJob:
     def is_array(self) -> bool:
         """Whether this is an array, or a task of one."""
         return bool(self.array_tasks) or "_" in self.ref
+
+
+def ended_job(
+    ref: str,
+    job_id: int,
+    state: str,
+    nodes: tuple[str, ...],
+    submit_s: float,
+    start_s: float | None,
+    end_s: float | None,
+) -> QueuedJob:
+    """Return the record of a job that is over, of which only this is known; it counts as having required its nodes."""
+    return QueuedJob(
+        ref=ref,
+        job_id=job_id,
+        array_job_id=job_id,
+        array_tasks=(),
+        state=state,
+        reason="None",
+        priority=0,
+        partitions=(),
+        user_id=0,
+        submit_s=submit_s,
+        start_s=start_s,
+        end_s=end_s,
+        time_limit_s=None,
+        num_nodes=len(nodes),
+        num_cpus=0,
+        min_cpus_per_node=0,
+        memory_mib=0,
+        memory_is_per_cpu=False,
+        gpus_per_node=0,
+        oversubscribe="",
+        req_nodes=nodes,
+        exc_nodes=(),
+        nodes=nodes,
+        sched_nodes=(),
+        reservation="",
+        dependency="",
+        features="",
+        is_het=False,
+    )
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ class FakeSlurm:
     reservations: str = "No reservations in the system\n"
     deaf: bool = False
     min_job_age_s: float = 300.0
+    accounting: str = "(null)"
     commands_run: list[Sequence[str]] = field(default_factory=list)
 
     # ------------------------------------------------------------------- what a test does
@@ -161,6 +162,11 @@ class FakeSlurm:
         words = [word for word in argv if word not in ("-o", "-a", "-d", "-h", "-r")]
         if argv[0] == "squeue":
             return CommandOutput("".join(map(self._queue_line, self._told())), "", 0)
+        if argv[0] == "sacct":
+            wanted = argv[argv.index("-j") + 1].split(",")
+            return CommandOutput(
+                "".join(self._sacct_line(j) for j in self.jobs.values() if str(j.number) in wanted), "", 0
+            )
         if stdin_text is not None:
             for line in stdin_text.splitlines():
                 self._update(line)
@@ -181,6 +187,12 @@ class FakeSlurm:
 
     def _told(self) -> list[FakeJob]:
         return [job for job in self.jobs.values() if self.now_s - job.end_s < self.min_job_age_s or not job.end_s]
+
+    @staticmethod
+    def _sacct_line(job: FakeJob) -> str:
+        nodes = compress_hosts(job.placed) or "None assigned"
+        times = "|".join(str(int(at_s)) if at_s else "Unknown" for at_s in (job.submit_s, job.start_s, job.end_s))
+        return f"{job.number}|{job.number}|{job.state}|{nodes}|{times}\n"
 
     def _queue_line(self, job: FakeJob) -> str:
         new = tuple(map(int, self.version.split(".")[:2])) >= (25, 5)
@@ -252,6 +264,7 @@ class FakeSlurm:
         plugin = "topology/block" if self.block_size else "topology/tree"
         return (
             f"SLURM_VERSION = {self.version}\nTopologyPlugin = {plugin}\nSelectType = select/cons_tres\n"
+            f"AccountingStorageType = {self.accounting}\n"
             "SelectTypeParameters = CR_CORE\nSlurmUser = slurm(64030)\nSchedulerType = sched/backfill\n"
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from planner.slurm.batch import BatchAnswer, BatchRequest
-from planner.slurm.reader import with_starts
+from planner.slurm.reader import SnapshotReader, with_starts
 from planner.slurm.renewal import renew
 from tests.planner.slurm.driver import Driver
 from tests.planner.slurm.fake_slurm import FakeSlurm
@@ -96,6 +96,26 @@ def test_what_slurm_forgot_is_not_made_up() -> None:
     driver.cycle()
     assert driver.actions(seen.number)[-1] == "ended"
     assert driver.actions(unseen.number)[-1] == "gone"
+
+
+def test_the_accounting_tells_what_became_of_jobs_while_the_daemon_was_down() -> None:
+    """Planned jobs ended more than MinJobAge ago; at its first look a new daemon asks sacct, once."""
+    slurm = FakeSlurm(min_job_age_s=10, accounting="accounting_storage/slurmdbd")
+    driver = Driver(slurm)
+    planned, cancelled = slurm.submit(4), slurm.submit(2)
+    driver.turn()
+    slurm.end(planned)
+    cancelled.state, cancelled.placed, cancelled.end_s = "CANCELLED by 1000", (), slurm.now_s
+    slurm.now_s += 60
+    reader = SnapshotReader(slurm)
+    snapshot = reader.read(driver.live)
+    assert snapshot.ended[str(planned.number)].nodes == tuple(sorted(planned.placed))
+    outcome = driver.planner.run(replace(snapshot, now_s=slurm.now_s), driver.live)
+    found = {ref: (job.state, job.ran_on) for ref, job in outcome.tracked.items()}
+    assert found == {"1": ("done", tuple(sorted(planned.placed))), "2": ("done", ())}
+    assert reader.read(driver.live).ended == {}
+    slurm.accounting = "accounting_storage/none"
+    assert SnapshotReader(slurm).read(driver.live).ended == {}
 
 
 def test_a_cancelled_job_never_ran() -> None:
