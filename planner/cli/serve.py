@@ -11,8 +11,10 @@ from planner.cli.fabric import JsonOption
 from planner.cli.output import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
+    from planner.workloads.machine import Machine
     from planner.workloads.serving import Serving
     from planner.workloads.transformer import Transformer
+    from topologies.fabric import Fabric
 
 __all__ = ["register"]
 
@@ -30,6 +32,9 @@ def serve(
         Path | None, typer.Option("--trace", help="Requests: t_s,prompt_tokens,output_tokens; plain or .gz.")
     ] = None,
     accelerator: Annotated[str, typer.Option("--accelerator", help="A part of the catalogue.")] = "h100-sxm",
+    fabric: Annotated[
+        str | None, typer.Option("--fabric", help="Serve on this fabric instead; the cache moves over its links.")
+    ] = None,
     gpus: Annotated[int, typer.Option("--gpus", min=1, help="Accelerators that decode, or do both.")] = 8,
     prefill_gpus: Annotated[
         int, typer.Option("--prefill-gpus", min=0, help="Accelerators of a pool of their own for prompts; 0 for none.")
@@ -59,7 +64,7 @@ def serve(
     from planner.workloads.serving_cost import usd_per_mtoken
     from topologies.errors import InputError
     from topologies.parts_catalog import find_part, load_parts
-    from topologies.units import to_gib
+    from topologies.units import to_gb_per_s, to_gib
 
     if not (0 < ttft_ms < float("inf") and 0 < tpot_ms < float("inf")):
         raise InputError(what="a time is above 0 ms", where="--ttft-ms, --tpot-ms", found=f"{ttft_ms}, {tpot_ms}")
@@ -69,8 +74,13 @@ def serve(
         return
     if cut:
         raise InputError(what="--cut goes with --pool", where="--cut", found="no --pool")
-    part = find_part(load_parts(), accelerator, "accelerator")
-    serving = Serving(find_model(model), machine_of_part(part, max(gpus, tp * ep)), tp, ep, precision)
+    if fabric is None:
+        part = find_part(load_parts(), accelerator, "accelerator")
+        machine = machine_of_part(part, max(gpus, tp * ep))
+    else:
+        loaded, machine = _on_fabric(fabric, gpus, prefill_gpus, tp * ep)
+        part = machine.part
+    serving = Serving(find_model(model), machine, tp, ep, precision)
     decoders, readers = replicas_of(gpus, serving), replicas_of(prefill_gpus, serving)
     if decoders < 1 or (prefill_gpus and readers < 1):
         raise InputError(
@@ -94,6 +104,10 @@ def serve(
     }
     if trace is not None:
         requests = load_requests(trace)
+        cache_rate = None
+        if fabric is not None and readers:
+            cache_rate = _cache_bytes_per_s(loaded, serving, gpus, prefill_gpus, float(requests.prompt_tokens.mean()))
+            told["cache_gb_per_s"] = to_gb_per_s(cache_rate)
         served = replay(
             requests,
             serving,
@@ -102,6 +116,7 @@ def serve(
             decode_replicas=decoders,
             same_pool=not readers,
             slo_s=tpot_ms / 1e3,
+            cache_bytes_per_s=cache_rate,
         )
         tokens = float((requests.prompt_tokens + requests.output_tokens).sum())
         taken = (decoders + readers) * tp * ep
@@ -121,7 +136,47 @@ def serve(
         if isinstance(rows, dict):
             title = {"limit": "an accelerator at its limit", "trace": "under the trace"}[name]
             print_table(["figure", "value"], [[key, _told(v)] for key, v in rows.items()], title=title)
+    if "cache_gb_per_s" in told:
+        print_lines([f"the cache of a request moves at {told['cache_gb_per_s']:,.1f} GB/s over the fabric's links"])
     print_lines([f"{model}: {told['weights_gib']:,.1f} GiB of weights an accelerator"])
+
+
+def _on_fabric(name: str, gpus: int, prefill_gpus: int, width: int) -> tuple[Fabric, Machine]:
+    """Return a fabric, and the machine of the accelerators that decode on it."""
+    from dataclasses import replace
+
+    from planner.workloads.machine import machine_of_fabric, used_of_domain
+    from topologies.errors import InputError
+    from topologies.files.fabric_file import load_fabric
+
+    loaded = load_fabric(name)
+    if gpus + prefill_gpus > loaded.num_accelerators:
+        raise InputError(
+            what="more accelerators than the fabric has",
+            where="--gpus, --prefill-gpus",
+            found=gpus + prefill_gpus,
+            allowed=f"{loaded.num_accelerators:,}",
+        )
+    whole = machine_of_fabric(loaded)
+    count = max(gpus, width)
+    return loaded, replace(whole, num_accelerators=count, domain=used_of_domain(count, whole.full_domain))
+
+
+def _cache_bytes_per_s(fabric: Fabric, serving: Serving, gpus: int, prefill_gpus: int, prompt_tokens: float) -> float:
+    """Return the rate at which one request's cache moves, all pairs of accelerators of the two pools at once.
+
+    Each accelerator that reads prompts sends to the one as far behind it as the pool is large.
+    """
+    import numpy as np
+
+    from planner.workloads.fabric_pricing import FabricPricer
+    from planner.workloads.serving import kv_bytes_a_token
+
+    step = min(prefill_gpus, gpus)
+    pricer = FabricPricer.of(fabric, step * 2)
+    size = prompt_tokens * kv_bytes_a_token(serving)
+    time = float(pricer.time_s("send-recv", np.full(1, 2.0), np.full(1, float(step)), np.full(1, size))[0])
+    return size * serving.tp / time
 
 
 def _told(value: object) -> object:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from planner.cli.fabric import JsonOption
-from planner.cli.output import print_json, print_lines, print_table, progress_line
+from planner.cli.output import print_json, print_lines, print_note, print_table, progress_line
 from planner.cli.report_files import MarkdownOption, PdfOption, ReportOption, write_reports
 from planner.cli.weigh_tables import sweep_table, weigh_tables
 
@@ -80,9 +80,19 @@ def weigh(
     asked = load_study(files[0]) if files else named_study(_list(designs), _list(workloads), _sizes(sizes))
     varied = parse_sweep([*(sweep or []), *(word for word in study or [] if "=" in word)])
     points = points_of(asked, varied)
-    cells = run_points(
-        points, journal=resume, dask=dask, say=lambda done, total: progress_line(f"weighed {done} of {total}")
-    )
+    reached = [0]
+
+    def say(done: int, total: int) -> None:
+        reached[0] = done
+        progress_line(f"weighed {done} of {total}")
+
+    try:
+        cells = run_points(points, journal=resume, dask=dask, say=say)
+    except KeyboardInterrupt:
+        progress_line("")
+        kept = f"kept in {resume}; the same command takes up again" if resume else "lost; --resume FILE keeps them"
+        print_note(f"stopped: {reached[0]:,} of {len(points):,} points are {kept}")
+        raise
     progress_line("")
     front = pareto_front(cells)
     decision = {} if varied else decide(asked, cells)

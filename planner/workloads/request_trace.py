@@ -142,6 +142,7 @@ def serve(
     decode_replicas: int,
     same_pool: bool = False,
     slo_s: float = 0.1,
+    cache_bytes_per_s: float | None = None,
 ) -> Served:
     """Replay requests on pools of replicas.
 
@@ -159,6 +160,8 @@ def serve(
         How many there are; with `same_pool` each is one of `decode_replicas` that does both, in turns.
     slo_s
         Longest time per output token that batches are held to.
+    cache_bytes_per_s
+        Rate at which the cache of one request moves between the pools; that of the decoding replica's NICs if ``None``.
 
     Raises
     ------
@@ -178,7 +181,8 @@ def serve(
     ready_s, busy_prefill = _prefill_times(requests, speed, prefill, prefill_replicas)
     moved_s = np.zeros(len(requests))
     if not same_pool:
-        rate = decode.machine.nic_bytes_per_s * decode.machine.efficiency.pair_frac * decode.tp
+        nics = decode.machine.nic_bytes_per_s * decode.machine.efficiency.pair_frac * decode.tp
+        rate = nics if cache_bytes_per_s is None else cache_bytes_per_s
         moved_s = requests.prompt_tokens * kv_bytes_a_token(decode) * decode.tp / rate
     slots = best.batch * decode.ep * decode_replicas
     share = busy_prefill if same_pool else 0.0

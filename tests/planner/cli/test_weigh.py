@@ -95,6 +95,19 @@ def test_serve_under_a_trace(run: CommandLine, tmp_path: Path) -> None:
     assert "under the trace" in run(*argv).done().stdout
 
 
+def test_the_cache_moves_over_a_fabric(run: CommandLine, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("t_s,prompt_tokens,output_tokens\n0,4000,20\n1,4000,30\n", encoding="utf-8")
+    told = {}
+    for fabric in ("dgx-h100-superpod-1su", "leaf-spine-4to1"):
+        ended = run(
+            "serve", "llama3-8b", "--fabric", fabric, "--gpus", "64", "--prefill-gpus", "64", "--trace", str(trace), "--json"
+        )  # fmt: skip
+        told[fabric] = json.loads(ended.done().stdout)["cache_gb_per_s"]
+    # A NIC of 50 GB/s where pairs hang on one rail's leaf, and less where they share oversubscribed uplinks.
+    assert 50 > told["dgx-h100-superpod-1su"] > 35 > told["leaf-spine-4to1"]
+
+
 def test_serve_on_unlike_accelerators(run: CommandLine) -> None:
     pool = "a100-sxm-80g:2,mi300x:1,epyc-9654:4"
     told = json.loads(run("serve", "llama3-8b", "--pool", pool, "--json").done().stdout)["pool"]
@@ -110,6 +123,7 @@ def test_serve_on_unlike_accelerators(run: CommandLine) -> None:
         (["serve", "llama3-8b", "--pool", "h100-sxm"], "PART:COUNT"),
         (["serve", "llama3-8b", "--pool", "h100-sxm:4:tp8"], "fewer accelerators than a replica"),
         (["serve", "llama3-8b", "--cut"], "--cut goes with --pool"),
+        (["serve", "llama3-8b", "--fabric", "dgx-h100-superpod-1su", "--gpus", "999"], "more accelerators than"),
         (["serve", "llama3-8b", "--tp", "8", "--gpus", "4"], "fewer accelerators than a replica"),
         (["serve", "llama3-8b", "--tp", "3", "--gpus", "3"], "cannot be served so"),
         (["serve", "llama3-8b", "--trace", "none.csv"], "none.csv"),
