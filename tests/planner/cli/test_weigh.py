@@ -100,9 +100,8 @@ def test_the_cache_moves_over_a_fabric(run: CommandLine, tmp_path: Path) -> None
     trace.write_text("t_s,prompt_tokens,output_tokens\n0,4000,20\n1,4000,30\n", encoding="utf-8")
     told = {}
     for fabric in ("dgx-h100-superpod-1su", "leaf-spine-4to1"):
-        ended = run(
-            "serve", "llama3-8b", "--fabric", fabric, "--gpus", "64", "--prefill-gpus", "64", "--trace", str(trace), "--json"
-        )  # fmt: skip
+        argv = ("serve", "llama3-8b", "--fabric", fabric, "--gpus", "64", "--prefill-gpus", "64")
+        ended = run(*argv, "--trace", str(trace), "--json")
         told[fabric] = json.loads(ended.done().stdout)["cache_gb_per_s"]
     # A NIC of 50 GB/s where pairs hang on one rail's leaf, and less where they share oversubscribed uplinks.
     assert 50 > told["dgx-h100-superpod-1su"] > 35 > told["leaf-spine-4to1"]
