@@ -46,26 +46,29 @@ def _side_by_side(result: ReplayResult) -> None:
             f"{s.allocated_frac:.2%}",
             f"{s.useful_frac:.2%}",
             f"{s.goodput_frac:.2%}",
-            f"{s.deployable_frac:.2%}",
             s.mean_wait_s,
             s.p90_wait_s,
             s.mean_jct_s,
             s.mean_bounded_slowdown,
             s.makespan_s / 3600,
             sum(s.refused.values()),
-            round(s.energy_kwh),
             round(sum(policy.bill.stranded_usd.values())),
         ]
         for policy in result.policies
         for s in [policy.summary]
     ]
     told = ", ".join(f"{name} {value}" for name, value in result.rules.items() if value != "not scored")
-    print_table(
-        ["policy", "jobs", "allocated", "useful", "goodput", "deployable", "mean wait s", "p90 wait s", "mean JCT s",
-         "slow-down", "makespan h", "refused", "kWh", "$ stranded"],
-        rows,
-        title=f"{result.trace} on {result.fabric}: {result.jobs:,} jobs; {told}",
-    )  # fmt: skip
+    columns = [
+        *("policy", "jobs", "allocated", "useful", "goodput", "mean wait s", "p90 wait s", "mean JCT s", "slow-down"),
+        *("makespan h", "refused", "$ stranded"),
+    ]
+    print_table(columns, rows, title=f"{result.trace} on {result.fabric}: {result.jobs:,} jobs; {told}")
+    for policy in result.policies:
+        s = policy.summary
+        counts = (s.failures, s.preemptions, s.never_launched, s.moves)
+        happened = zip(counts, ("failed", "preempted", "never launched", "moved"), strict=True)
+        more = "".join(f"; {count:,} {what}" for count, what in happened if count)
+        print_lines([f"{policy.policy}: {s.deployable_frac:.2%} deployable, {s.energy_kwh:,.0f} kWh{more}"])
 
 
 def _idle(result: ReplayResult) -> None:

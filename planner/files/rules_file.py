@@ -27,6 +27,7 @@ _Steps = tuple[tuple[float, float], ...]
 _NotNegative = Annotated[float, Field(ge=0)]
 _Positive = Annotated[float, Field(gt=0)]
 _PartName = Literal["accelerator", "host", "nic", "link", "leaf"]
+_Pair = Annotated[list[_NotNegative], Field(min_length=2, max_length=2)]
 _Part = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -80,9 +81,7 @@ class ServingEntry(StrictModel):
     lag_s: _NotNegative = 120.0
     cooldown_s: _NotNegative = 300.0
     priority: float = 0.0
-    demand: list[tuple[_NotNegative, _NotNegative]] | None = Field(
-        None, description="(hour, replicas needed from then on)"
-    )
+    demand: list[_Pair] | None = Field(None, description="(hour, replicas needed from then on)")
     requests: str | None = Field(None, description="a trace of requests, beside this file")
     tokens_per_s: _Positive | None = Field(None, description="prompt and output tokens that a replica does")
     every_s: _Positive = Field(60.0, description="span over which requests are averaged")
