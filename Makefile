@@ -11,7 +11,7 @@ PYTHON ?=
 export PYTHON
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help setup demo picture test check bench validate errors docs fmt constraints clean
+.PHONY: help setup demo picture test check bench validate errors examples docs fmt constraints clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ validate: ## the models against published and measured figures
 errors: ## renew what reports say of the models' errors, from the validation suites
 	@scripts/setup.sh
 	$(BIN)/python scripts/model_errors.py tests/validation/data reports/model_errors.json
+
+examples: ## make one report of each kind in out/examples/
+	@scripts/setup.sh
+	$(BIN)/python scripts/examples.py out/examples
 
 docs: ## build the documentation into site/, no warning allowed
 	@scripts/setup.sh docs

@@ -78,7 +78,8 @@ def _kind(study: CompareStudy) -> str:
 
 def _heads(study: CompareStudy, figures: Sequence[Difference]) -> list[Difference]:
     """Return the figures that stand in the first table."""
-    return [d for d in figures if d.path[-1] in _HEADLINES.get(_kind(study), ())]
+    wanted = _HEADLINES.get(_kind(study), ())
+    return [d for d in figures if d.path[-1] in wanted and "bound" not in d.path]
 
 
 def _first(document: Mapping[str, Any]) -> Mapping[str, Any]:
