@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.cli.output import print_table
+from planner.cli.output import print_lines, print_table
 
 __all__ = ["sweep_table", "weigh_tables"]
 
@@ -57,21 +57,52 @@ def _main_table(cells: list[dict[str, Any]], front: set[int]) -> None:
 
 
 def sweep_table(names: list[str], cells: list[dict[str, Any]], front: set[int]) -> None:
-    """Print a line for each point of a sweep."""
+    """Print a line for each point of a sweep; what is the same in all of them stands in the title."""
+    fixed = ("design", "workload", "accelerators")
+    told = [key for key in fixed if len({cell[key] for cell in cells}) == 1]
+    heads = [key for key in fixed if key not in told]
     shown = [name for name in names if name != "size"]
+    columns = ["size" if key == "accelerators" else key for key in heads]
     print_table(
-        ["design", "workload", "size", *shown, *_COLUMNS],
+        [*columns, *(name.replace("_", " ") for name in shown), *_COLUMNS],
         [
             [
-                cell["design"],
-                cell["workload"],
-                cell["accelerators"],
+                *(cell[key] for key in heads),
                 *(cell["swept"].get(name, "") for name in shown),
                 *_row(cell, on_front=i in front),
             ]
             for i, cell in enumerate(cells)
         ],
+        title=", ".join(f"{cells[0][key]:,}" if key == "accelerators" else str(cells[0][key]) for key in told),
     )
+    print_lines(_cheapest(cells))
+
+
+def _cheapest(cells: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each workload: where its token costs least, and what next to it costs as little."""
+    from planner.weigh.decide import RATIO_ERROR_FRAC
+
+    lines = []
+    usable = [cell for cell in cells if "refused" not in cell and not cell["breaks"] and cell["usd_per_mtoken"]]
+    for workload in dict.fromkeys(cell["workload"] for cell in usable):
+        own = sorted(
+            (cell for cell in usable if cell["workload"] == workload),
+            key=lambda c: float(c["usd_per_mtoken"]["typical"]),
+        )
+        best = own[0]
+        at = ", ".join(f"{name.replace('_', ' ')} {value:,g}" for name, value in best["swept"].items())
+        price = float(best["usd_per_mtoken"]["typical"])
+        near = sum(float(cell["usd_per_mtoken"]["typical"]) <= price * (1 + RATIO_ERROR_FRAC) for cell in own) - 1
+        lines.append(
+            f"{workload}: the cheapest token is {price:.3g} US$ a million, by {best['design']} on "
+            f"{best['accelerators']:,} accelerators with {at}; {near:,} of {len(own):,} points lie within the model's "
+            f"error of it ({RATIO_ERROR_FRAC:.0%})."
+        )
+    refused = sum("refused" in cell for cell in cells)
+    if refused:
+        first = next(cell["refused"] for cell in cells if "refused" in cell)
+        lines.append(f"refused: {refused:,} points; the first: {first}")
+    return lines
 
 
 def _domain_table(cells: list[dict[str, Any]]) -> None:

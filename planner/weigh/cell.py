@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from planner.weigh.bill import bill_of
+from planner.weigh.cluster import machine_on
 from planner.weigh.domain import SMALL
 from planner.weigh.domain import domain_study as study_domain
 from planner.weigh.failures import Reliability
@@ -51,7 +52,7 @@ def weigh_cell(
         return weigh_serving(design, workload, num_accelerators, bounds, assumed, domain_study=domain_study)
     out: dict[str, Any] = {"design": design.name, "workload": workload.name, "accelerators": num_accelerators}
     try:
-        machine = design.machine(num_accelerators)
+        machine = machine_on(design, num_accelerators, bounds.rack_kw)
         job = workload.job(machine)
         scan = Scan.of(job, machine, Candidates(most_micro_batch=8))
         found, bought, reliability = _best_use(design, scan, machine, bounds, assumed)
@@ -69,6 +70,7 @@ def weigh_cell(
         "mapping": {k: v for k, v in found.mappings.row(0).items() if k != "recompute_frac"},
         "recompute_frac": float(found.times.memory.recompute_frac[0]),
         "parts_s": found.times.row(0),
+        "memory_bytes": _memory(found),
         "why": found.why(),
         **priced(
             design, bill, reliability, bounds, assumed,
@@ -78,6 +80,13 @@ def weigh_cell(
     if domain_study:
         out["domain"] = _worth(design, scan, machine, found.step_s, kept / bought, bounds, assumed)
     return out
+
+
+def _memory(found: Found) -> dict[str, float]:
+    """Return the memory of the fullest accelerator by part."""
+    memory = found.times.memory
+    parts = ("weights", "gradients", "optimizer", "activations", "buffers")
+    return {part: float(getattr(memory, f"{part}_bytes")[0]) for part in parts} | {"usable": memory.usable_bytes}
 
 
 def _worth(

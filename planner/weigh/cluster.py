@@ -8,12 +8,13 @@ switch where all NICs fit on it) of the parts that are sold, the slowest NIC tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from planner.weigh.study_file import Design
+from planner.workloads.machine import Machine
 from topologies.bill.bill import Bill as FabricBill
 from topologies.bill.bill import bill_of as fabric_bill_of
 from topologies.bill.layout import LayoutRules
@@ -24,7 +25,7 @@ from topologies.parts import Part
 from topologies.parts_catalog import load_parts
 from topologies.units import from_gbps, from_kw, to_gbps
 
-__all__ = ["Cluster", "cluster_of", "host_part_of", "watts_an_accelerator"]
+__all__ = ["Cluster", "accelerators_a_rack", "cluster_of", "host_part_of", "machine_on", "watts_an_accelerator"]
 
 # Racks that are cooled by air hold about this much where no limit is given; an NVL72 rack is what its design says.
 _AIR_RACK_KW = 40.0
@@ -45,6 +46,8 @@ class Cluster:
         How many there are.
     accelerators_a_host, accelerators_a_rack, accelerators_a_leaf
         What stands in a host and a rack, and what the worst leaf switch cuts off with its hosts.
+    accelerators_under_leaves
+        Accelerators of the hosts that one group of leaves joins.
     hosts, leaves
         How many.
     parts
@@ -65,6 +68,7 @@ class Cluster:
     accelerators_a_host: int
     accelerators_a_rack: int
     accelerators_a_leaf: int
+    accelerators_under_leaves: int
     hosts: int
     leaves: int
     parts: tuple[tuple[str, int], ...]
@@ -85,6 +89,7 @@ class Cluster:
             accelerators_a_host=self.accelerators_a_host,
             accelerators_a_rack=self.accelerators_a_rack,
             accelerators_a_leaf=self.accelerators_a_leaf,
+            accelerators_under_leaves=self.accelerators_under_leaves,
             hosts=math.ceil(self.hosts * frac - 1e-9),
             leaves=math.ceil(self.leaves * frac - 1e-9),
             parts=tuple((name, math.ceil(count * frac - 1e-9)) for name, count in self.parts),
@@ -179,6 +184,21 @@ def cluster_of(design: Design, num_accelerators: int, rack_kw: float | None = No
     )
 
 
+def machine_on(design: Design, num_accelerators: int, rack_kw: float | None = None) -> Machine:
+    """Return the machine of a design, with as many accelerators under a leaf as its network has.
+
+    Raises
+    ------
+    ScaleplanError
+        If the design cannot be built.
+    """
+    machine = design.machine(num_accelerators)
+    if design.fabric() is not None or design.values.get("leaf_accelerators"):
+        return machine
+    under = cluster_of(design, num_accelerators, rack_kw).accelerators_under_leaves
+    return replace(machine, leaf_accelerators=max(1, under))
+
+
 def _nic_for(gbps: float) -> tuple[Part, int]:
     """Return the slowest NIC with a price that is fast enough, and how many of it an accelerator needs."""
     nics = [p for p in load_parts().values() if p.part_class == "nic" and "price_usd" in p.values]
@@ -226,10 +246,10 @@ def _cluster_of_fabric(fabric: Fabric) -> Cluster:
 
 def _summary(fabric: Fabric, bill: FabricBill) -> Cluster:
     scale_out = [line for line in bill.switches if line.tier != "scale-up"]
-    leaf = next((f for f in bill.failures if f.component == "leaf switch"), None)
-    cut_off = _hosts_a_leaf(fabric) if leaf and leaf.accelerators_cut_off else 0
     hosts = max(1, fabric.num_hosts)
     a_host = math.ceil(fabric.num_accelerators / hosts)
+    leaf = next((f for f in bill.failures if f.component == "leaf switch"), None)
+    under = min(fabric.num_accelerators, _hosts_a_leaf(fabric) * a_host)
     priced = [line.price for line in bill.nics]
     nics = None if not priced or None in priced else sum((p for p in priced if p), Price())
     parts: dict[str, int] = {}
@@ -248,7 +268,8 @@ def _summary(fabric: Fabric, bill: FabricBill) -> Cluster:
         accelerators=fabric.num_accelerators,
         accelerators_a_host=a_host,
         accelerators_a_rack=math.ceil(fabric.num_accelerators / max(1, bill.host_racks)),
-        accelerators_a_leaf=min(fabric.num_accelerators, cut_off * a_host),
+        accelerators_a_leaf=under if leaf and leaf.accelerators_cut_off else 0,
+        accelerators_under_leaves=under,
         hosts=fabric.num_hosts,
         leaves=leaf.count if leaf else 0,
         parts=tuple(sorted(parts.items())),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.weigh.bill import bill_of
-from planner.weigh.cluster import cluster_of
+from planner.weigh.cluster import cluster_of, machine_on
 from planner.weigh.domain import domain_study as study_domain
 from planner.weigh.failures import Reliability, reliability_of
 from planner.weigh.priced import priced
@@ -140,7 +140,7 @@ def weigh_serving(
     v = workload.values
     out: dict[str, Any] = {"design": design.name, "workload": workload.name, "accelerators": num_accelerators}
     try:
-        machine = design.machine(num_accelerators)
+        machine = machine_on(design, num_accelerators, limits.rack_kw)
         model = find_model(v["model"])
         precision = v["precision"] if v["precision"] in machine.peak_flops_per_s else "bf16"
         count, own = num_accelerators, machine.full_domain

@@ -7,15 +7,17 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from planner.weigh.bill import bill_of
 from planner.weigh.cell import weigh_cell
-from planner.weigh.cluster import Cluster, cluster_of
+from planner.weigh.cluster import Cluster, cluster_of, machine_on
 from planner.weigh.decide import decide, pareto_front, tornado
 from planner.weigh.failures import reliability_of
 from planner.weigh.study_file import Assumptions, Design, Limits, Study, fabric_design, load_study, named_study
 from planner.weigh.sweep import parse_sweep, points_of, run_points
+from planner.workloads.pricing import BandwidthPricer
 from topologies.bill.money import Price
 from topologies.errors import InputError
 from topologies.parts_catalog import load_parts
@@ -79,7 +81,7 @@ def cluster(**values: float) -> Cluster:
     size, a_rack, a_leaf, leaves = (
         int(values.get(k, d)) for k, d in (("n", 1000), ("rack", 8), ("leaf", 0), ("leaves", 0))
     )
-    return Cluster(size, 8, a_rack, a_leaf, size // 8, leaves, (), Price(), Price(), None, (), 0.0, 1, 1, 1.0)
+    return Cluster(size, 8, a_rack, a_leaf, a_leaf, size // 8, leaves, (), Price(), Price(), None, (), 0.0, 1, 1, 1.0)
 
 
 def test_what_failures_leave_by_hand() -> None:
@@ -188,6 +190,23 @@ def test_premium_an_accelerator_bought_counts_what_stands_by(cells: list[dict[st
     by_hand = (1 + domain["break_even_premium_frac"]) * 576 / 648  # type: ignore[index]
     assert 1 + domain["break_even_bought_frac"] == pytest.approx(by_hand, rel=0.06)  # type: ignore[index]
     assert "step_s_small" not in domain  # type: ignore[operator]
+
+
+def test_a_leaf_joins_as_many_accelerators_as_its_network_says() -> None:
+    # 64 ports a leaf: 32 hosts of 8 at no oversubscription, 48 at 4:1 (48 down, 12 up).
+    design = named_study(["hgx-b200"], ["deepseek-v3"], [1152]).designs[0]
+    assert machine_on(design, 1152).leaf_accelerators == 32 * 8
+    thin = machine_on(design.changed(oversubscription=4.0), 1152)
+    assert (thin.leaf_accelerators, thin.oversubscription) == (48 * 8, 4.0)
+    assert machine_on(design.changed(leaf_accelerators=64), 1152).leaf_accelerators == 64
+    size, one = np.array([2.0**30]), np.ones(1)
+    full = BandwidthPricer(machine_on(design, 1152)).time_s("all-to-all", 1024 * one, one, size)
+    assert BandwidthPricer(thin).time_s("all-to-all", 1024 * one, one, size) > 2 * full
+
+
+def test_memory_of_the_fullest_accelerator_is_told(cells: list[dict[str, object]]) -> None:
+    memory = dict(cells[0]["memory_bytes"])  # type: ignore[call-overload]
+    assert memory.pop("usable") >= sum(memory.values()) > 0
 
 
 def test_the_smaller_domain_catches_up_at_the_rate_told() -> None:
