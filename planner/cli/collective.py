@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from planner.collectives.collective import CollectiveTable
     from planner.collectives.efficiency import Efficiency
     from topologies.fabric import Fabric
+    from topologies.routing.network import Routing
 
 __all__ = ["compared_rows", "efficiency_line", "readable", "register"]
 
@@ -42,7 +43,9 @@ def collective(
     ] = "auto",
     protocol: Annotated[str | None, typer.Option("--protocol", help="LL, LL128 or Simple; NCCL's choice.")] = None,
     sharp: Annotated[bool, typer.Option("--sharp", help="The network's switches reduce.")] = False,
-    routing: Annotated[str, typer.Option("--routing", help="spray, ecmp or dmodk.")] = "spray",
+    routing: Annotated[
+        str, typer.Option("--routing", help="spray, ecmp, dmodk, adaptive; static by tables read.")
+    ] = "spray",
     compare: Annotated[
         list[Path] | None, typer.Option("--compare", metavar="LOG", help="Set an nccl-tests log beside the model.")
     ] = None,
@@ -53,9 +56,11 @@ def collective(
 ) -> None:
     """Print size, time, algbw and busbw of a collective, as nccl-tests does."""
     from planner.collectives.measured.stored import load_calibration, stored_efficiency
-    from topologies.files.fabric_file import load_fabric
+    from topologies.formats.importing import open_fabric
+    from topologies.routing.named import routing_named
 
-    built = load_fabric(fabric)
+    opened = open_fabric(fabric)
+    built = opened.fabric
     efficiency = load_calibration(calibration, built) if calibration else stored_efficiency(fabric, built)
     if compare:
         _compare(built, compare, efficiency, op, gpus, as_json=as_json)
@@ -67,7 +72,7 @@ def collective(
         sizes,
         algorithm,
         protocol,
-        routing,
+        routing_named(routing, routes=opened.routes),
         efficiency,
         sharp=sharp,
     )
@@ -106,7 +111,7 @@ def _times(
     sizes: str,
     algorithm: str,
     protocol: str | None,
-    routing: str,
+    routing: Routing,
     efficiency: Efficiency | None,
     *,
     sharp: bool,
@@ -116,7 +121,6 @@ def _times(
     from planner.collectives.collective import collective_time
     from planner.collectives.sizes import parse_sizes
     from topologies.errors import InputError
-    from topologies.routing.named import routing_named
 
     if not 2 <= gpus <= fabric.num_accelerators:
         raise InputError(
@@ -134,7 +138,7 @@ def _times(
         protocol=protocol,
         collnet=sharp,
         efficiency=efficiency,
-        routing=routing_named(routing),
+        routing=routing,
     )
 
 

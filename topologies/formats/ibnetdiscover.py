@@ -151,9 +151,9 @@ def _read_flat(source: Source, subnet: Subnet) -> None:
 
 
 def _address(subnet: Subnet, guid: str, lid: str | None, key: str) -> None:
-    subnet.addresses[f"guid:0x{int(guid, 16):016x}"] = key
-    if lid is not None and int(lid):
-        subnet.addresses[f"lid:{int(lid)}"] = key
+    subnet.addresses[f"guid:0x{guid.zfill(16).lower()}"] = key
+    if lid is not None and lid.strip("0"):
+        subnet.addresses[f"lid:{lid.lstrip('0')}"] = key
 
 
 def _unread(source: Source, number: int, line: str) -> Exception:

@@ -33,7 +33,7 @@ named from EDR. Source: InfiniBand Architecture Specification, volume 1, LinkSpe
 
 _WIDTH = re.compile(r"(\d{1,2})[xX]", re.ASCII)
 _SWITCH_DESCRIPTION = re.compile(r"MF\d+;(?P<name>[^:]+):(?P<model>[^/:]+)(?P<rest>(?:/[^/]+)*)")
-_VENDOR_WORDS = ("mellanox", "technologies", "connectx", "infinihost", "connect-ib", "bluefield")
+_VENDOR_WORDS = re.compile("mellanox|technologies|connectx|infinihost|connect-ib|bluefield", re.IGNORECASE)
 _AGGREGATION = "aggregation node"
 
 
@@ -214,8 +214,7 @@ def switch_name(description: str) -> str:
     if match:
         rest = match["rest"].removesuffix("/U1")
         return match["name"] + rest
-    is_vendor_text = any(word in description.lower() for word in _VENDOR_WORDS)
-    return "" if is_vendor_text else "-".join(description.split())
+    return "" if _VENDOR_WORDS.search(description) else "-".join(description.split())
 
 
 def switch_part(description: str, parts: Mapping[str, Part]) -> Part | None:
@@ -230,7 +229,7 @@ def switch_part(description: str, parts: Mapping[str, Part]) -> Part | None:
 def host_and_device(description: str) -> tuple[str, str] | None:
     """Return host and device of an adapter's description (``h1 mlx5_0``, ``h1``), None if it names no host."""
     text = description.strip()
-    if not text or any(word in text.lower() for word in _VENDOR_WORDS):
+    if not text or _VENDOR_WORDS.search(text):
         return None
     words = text.split()
     return (words[0], "") if len(words) == 1 else (words[0], "-".join(words[1:]))
