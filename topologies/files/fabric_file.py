@@ -16,7 +16,15 @@ from topologies.files.loading import load_document
 from topologies.files.reading import nearest
 from topologies.parts import Part
 
-__all__ = ["CatalogEntry", "catalog_folder", "fabric_json_schema", "fabric_of", "list_catalog", "load_fabric"]
+__all__ = [
+    "CatalogEntry",
+    "catalog_folder",
+    "fabric_json_schema",
+    "fabric_of",
+    "find_fabric",
+    "list_catalog",
+    "load_fabric",
+]
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,20 @@ def load_fabric(name_or_path: str | os.PathLike[str], *, parts: Mapping[str, Par
     from topologies.formats.importing import import_fabric, is_foreign
     from topologies.formats.registry import ReadOptions
 
-    path = _path(os.fspath(name_or_path))
+    path = find_fabric(os.fspath(name_or_path))
     if is_foreign(path):
         return import_fabric([path], options=ReadOptions(parts=parts)).fabric
     return fabric_of(load_document(path), parts=parts)
 
 
-def _path(name: str) -> str | Path:
+def find_fabric(name: str) -> str | Path:
+    """Return the path of a fabric: the name itself if it is one, else that of the catalogue's file of that name.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
     if Path(name).exists() or os.sep in name or Path(name).suffix:
         return name
     path = catalog_folder() / f"{name}.yaml"

@@ -11,6 +11,8 @@ import numpy as np
 
 from topologies.errors import InputError
 from topologies.fabric import Fabric, Int64s, NodeKind
+from topologies.files.document import Document
+from topologies.files.name_ranges import expand_names
 from topologies.formats.name_runs import name_runs
 from topologies.formats.ports import CablePorts
 from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOptions
@@ -19,7 +21,10 @@ from topologies.parts import Part
 from topologies.parts_catalog import load_parts
 from topologies.units import from_gbps, from_us, to_gbps, to_us
 
-__all__ = ["FabricTextFormat", "graph_document"]
+__all__ = ["NO_PORT", "FabricTextFormat", "graph_document", "ports_of"]
+
+NO_PORT = "-"
+"""Stands in a fabric file for the port of an end that has none."""
 
 _STAR = 4
 """Fewest cables in a row at one node that are stated as that node with all of the others."""
@@ -45,11 +50,13 @@ class FabricTextFormat(BaseFormat):
 
         if len(sources) > 1:
             raise sources[1].error(None, what="two fabric files", found=sources[0].name, fix="give one")
-        return Imported(fabric_of(sources[0].document, parts=options.parts), self.name)
+        document = sources[0].document
+        fabric = fabric_of(document, parts=options.parts)
+        return Imported(fabric, self.name, ports=ports_of(document, fabric))
 
     def write(self, fabric: Fabric, ports: CablePorts | None, topology: str) -> Exported:
         """Return the fabric as YAML."""
-        document, losses = graph_document(fabric)
+        document, losses = graph_document(fabric, ports if ports and ports.are_given else None)
         lines = []
         for key, value in document.items():
             if isinstance(value, list):
@@ -58,13 +65,16 @@ class FabricTextFormat(BaseFormat):
                 lines += [f"{key}:", *(f"  {name}: {_text(entry)}" for name, entry in value.items())]
             else:
                 lines.append(f"{key}: {_text(value)}")
-        if ports and ports.are_given:
-            losses.append("port labels")
         return Exported("\n".join(lines) + "\n", tuple(losses))
 
 
-def graph_document(fabric: Fabric) -> tuple[dict[str, Any], list[str]]:
+def graph_document(fabric: Fabric, ports: CablePorts | None = None) -> tuple[dict[str, Any], list[str]]:
     """Return the content of a fabric file, and what it does not hold.
+
+    Parameters
+    ----------
+    ports
+        Port labels that were given; left out if there are none.
 
     Raises
     ------
@@ -73,6 +83,9 @@ def graph_document(fabric: Fabric) -> tuple[dict[str, Any], list[str]]:
     """
     losses: list[str] = []
     known = _known_parts(fabric, losses)
+    if ports is not None and any(set(label) & set("[]") for side in (ports.source, ports.target) for label in side):
+        losses.append("port labels, some of which have brackets")
+        ports = None
     types: dict[str, str] = {}
     hosts = list(_hosts(fabric, known, types))
     document: dict[str, Any] = {
@@ -84,7 +97,7 @@ def graph_document(fabric: Fabric) -> tuple[dict[str, Any], list[str]]:
         "host_types": {name: json.loads(content) for content, name in types.items()},
         "hosts": hosts,
         "switches": list(_switches(fabric, known)),
-        "links": list(_links(fabric)),
+        "links": list(_links(fabric, ports)),
     }
     return {key: value for key, value in document.items() if value not in ("", [])}, losses
 
@@ -195,7 +208,7 @@ def _switches(fabric: Fabric, known: dict[int, str]) -> Iterator[dict[str, Any]]
         yield {"names": _short(run), **now}
 
 
-def _links(fabric: Fabric) -> Iterator[dict[str, Any]]:
+def _links(fabric: Fabric, ports: CablePorts | None) -> Iterator[dict[str, Any]]:
     """Yield the cables in their order, those of one rate and latency after each other in one entry."""
     source, target = fabric.link_source[0::2].astype(np.int64), fabric.link_target[0::2].astype(np.int64)
     rate, back = fabric.link_capacity_bytes_per_s[0::2], fabric.link_capacity_bytes_per_s[1::2]
@@ -208,11 +221,42 @@ def _links(fabric: Fabric) -> Iterator[dict[str, Any]]:
         facts = {"rate_gbps": _gbps(float(rate[begin])), "latency_us": _us(float(latency[begin]))}
         if back[begin] != rate[begin]:
             facts["reverse_gbps"] = _gbps(float(back[begin]))
-        for pairs in _pieces(source[begin:end], target[begin:end]):
-            yield {**_sides(fabric, *pairs), **facts}
+        for first, last in _pieces(source[begin:end], target[begin:end]):
+            piece = slice(begin + first, begin + last)
+            told = {} if ports is None else _ports(ports, piece)
+            yield {**_sides(fabric, source[piece], target[piece]), **facts, **told}
 
 
-def _pieces(source: Int64s, target: Int64s) -> Iterator[tuple[Int64s, Int64s]]:
+def _ports(ports: CablePorts, piece: slice) -> dict[str, Any]:
+    """Return the port labels of a stretch of cables, of the sides that have any."""
+    sides = (("a_ports", ports.source[piece]), ("b_ports", ports.target[piece]))
+    return {key: _short([label or NO_PORT for label in labels]) for key, labels in sides if any(labels)}
+
+
+def ports_of(document: Document, fabric: Fabric) -> CablePorts | None:
+    """Return the port labels of a valid fabric file; None if it has none.
+
+    The cables that the file's `links` state are the last of the fabric.
+    """
+    links = document.root.get("links") if document.root.get("kind") == "graph" else None
+    if not any("a_ports" in entry or "b_ports" in entry for entry in links or ()):
+        return None
+    sides: tuple[list[str], list[str]] = ([], [])
+    for entry in links or ():
+        a, b = (len(_expanded(entry[side])) for side in ("a", "b"))
+        count = (a if entry.get("pairing") == "each" else a * b) * entry.get("count", 1)
+        for labels, key in zip(sides, ("a_ports", "b_ports"), strict=True):
+            given = _expanded(entry[key]) if entry.get(key) is not None else [""] * count
+            labels += ["" if label == NO_PORT else label for label in given]
+    inside = [""] * (fabric.num_links // 2 - len(sides[0]))
+    return CablePorts(inside + sides[0], inside + sides[1])
+
+
+def _expanded(value: str | list[str]) -> list[str]:
+    return [name for text in ([value] if isinstance(value, str) else value) for name in expand_names(text)]
+
+
+def _pieces(source: Int64s, target: Int64s) -> Iterator[tuple[int, int]]:
     """Yield stretches of cables: those in a row at one node by themselves, the others as they come."""
     same = (source[1:] == source[:-1]) | (target[1:] == target[:-1])
     begin = at = 0
@@ -224,12 +268,12 @@ def _pieces(source: Int64s, target: Int64s) -> Iterator[tuple[Int64s, Int64s]]:
                 end = max(end, at + (int(differs[0]) if len(differs) else len(side[at : at + 4096])))
         if end - at >= _STAR:
             if begin < at:
-                yield source[begin:at], target[begin:at]
-            yield source[at:end], target[at:end]
+                yield begin, at
+            yield at, end
             begin = end
         at = end
     if begin < len(source):
-        yield source[begin:], target[begin:]
+        yield begin, len(source)
 
 
 def _sides(fabric: Fabric, source: Int64s, target: Int64s) -> dict[str, Any]:

@@ -144,12 +144,16 @@ def open_fabric(name_or_path: str | os.PathLike[str], *, options: ReadOptions | 
     InputError
         If it is none of these.
     """
-    from topologies.files.fabric_file import load_fabric
+    from topologies.files.fabric_file import fabric_of, find_fabric
+    from topologies.files.loading import load_document
+    from topologies.formats.fabric_text import ports_of
 
-    if Path(name_or_path).exists() and is_foreign(name_or_path):
-        return import_fabric([name_or_path], options=options)
-    fabric = load_fabric(name_or_path, parts=options.parts if options else None)
-    return Imported(fabric, "fabric-file")
+    path = find_fabric(os.fspath(name_or_path))
+    if is_foreign(path):
+        return import_fabric([path], options=options)
+    document = load_document(path)
+    fabric = fabric_of(document, parts=options.parts if options else None)
+    return Imported(fabric, "fabric", ports=ports_of(document, fabric))
 
 
 def export_fabric(

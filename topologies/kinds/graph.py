@@ -250,6 +250,13 @@ class _GraphBuilder:
                 allowed=f"at most {MAX_CABLES}",
                 key=key,
             )
+        for side, ports in (("a_ports", links.a_ports), ("b_ports", links.b_ports)):
+            if ports is not None and len(ports) != num_pairs * links.count:
+                raise RuleError(
+                    what="the ports are not as many as the cables",
+                    found=f"{len(ports)} ports, {num_pairs * links.count} cables",
+                    key=(*key, side),
+                )
         pairs = list(zip(links.a, links.b, strict=True) if links.pairing == "each" else product(links.a, links.b))
         self._check_pairs(pairs, links, key)
         latency_us = self.design.link_latency_us if links.latency_us is None else links.latency_us

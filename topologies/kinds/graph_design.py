@@ -123,6 +123,11 @@ class GraphLinks(StrictModel):
     rate_gbps: Annotated[Positive, Field(description="Of one cable from a to b.")]
     reverse_gbps: Annotated[Positive | None, Field(description="From b to a; else the same.")] = None
     latency_us: Annotated[NotNegative | None, Field(description="One way; else link_latency_us.")] = None
+    a_ports: Annotated[
+        NameList | None,
+        Field(description="Port of each cable at its a end, in the order of the cables; '-' for none. For people."),
+    ] = None
+    b_ports: Annotated[NameList | None, Field(description="The same at the b end.")] = None
     kind: Annotated[
         Literal["scale-up", "host", "scale-out"] | None,
         Field(description="What the links must be, checked against their ends."),

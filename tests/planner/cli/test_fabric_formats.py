@@ -23,9 +23,11 @@ def test_import_writes_a_fabric_file_and_tells_what_it_guessed(
     out = capsys.readouterr().out
     assert out.startswith("ft16, read as ibnetdiscover: 16 accelerators on 16 hosts, 16 NICs, 6 switches, 40 links\n")
     assert "guessed: 1 accelerator a host" in out
-    assert "not in the file: port labels" in out
     assert out.endswith(f"written: {path}\n")
     assert load_fabric(path).num_hosts == 16
+    assert run(["fabric", "diff", str(path), str(IB / "ibnetdiscover_ports.txt")]) == 0  # the ports are kept
+    assert run(["fabric", "export", str(path), "--format", "netbox"]) == 0
+    assert "leaf-03,dcim.interface,6,spine-01,dcim.interface,4," in capsys.readouterr().out
 
 
 def test_import_tells_programs_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

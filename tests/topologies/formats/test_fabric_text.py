@@ -87,8 +87,25 @@ def test_a_design_comes_back_to_the_last_bit(name: str) -> None:
 @pytest.mark.parametrize("name", ["ft16_ftree", "ft64_2cables_ftree", "ft64_hdr_edr_ftree", "ft128_3level_ftree"])
 def test_an_import_comes_back_to_the_last_bit(name: str) -> None:
     imported = import_fabric([DATA / "infiniband" / name / "ibnetdiscover.txt"])
-    assert export_fabric(imported, "fabric").losses == ("port labels",)
-    assert again(imported.fabric).fingerprint == imported.fabric.fingerprint
+    exported = export_fabric(imported, "fabric")
+    assert exported.losses == ()
+    back = import_sources([source(exported.text, "f.yaml")])
+    assert back.fabric.fingerprint == imported.fabric.fingerprint
+    assert imported.ports is not None
+    assert back.ports is not None
+    assert (back.ports.source, back.ports.target) == (imported.ports.source, imported.ports.target)
+
+
+def test_ports_are_as_many_as_cables() -> None:
+    text = STATED.replace(
+        "b: leaf, rate_gbps: 100}", "b: leaf, rate_gbps: 100, b_ports: '[1-3]', a_ports: ['-', p1, p2]}"
+    )
+    imported = import_sources([source(text, "f.yaml")])
+    assert imported.ports is not None
+    assert list(imported.ports.target[-3:]) == ["1", "2", "3"]
+    assert list(imported.ports.source[-3:]) == ["", "p1", "p2"]
+    with pytest.raises(InputError, match=r"f\.yaml:18: links\[4\]\.b_ports: the ports are not as many as the cables"):
+        import_sources([source(text.replace("[1-3]", "[1-4]"), "f.yaml")])
 
 
 def test_names_in_short() -> None:
