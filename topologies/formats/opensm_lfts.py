@@ -1,4 +1,7 @@
-"""OpenSM's linear forwarding tables, as ``dump_lfts`` and ``dump_fts`` print them: the routes that packets take."""
+"""OpenSM's linear forwarding tables: the routes that packets take.
+
+As ``dump_lfts`` and ``dump_fts`` print them, and as OpenSM itself dumps them (``opensm-lfts.dump``).
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,12 @@ from topologies.routing.static import NO_ROUTE, NextHops
 
 __all__ = ["OpensmLftsFormat"]
 
-_SWITCH = re.compile(r"Unicast lids \[.*\] of switch .*\bguid 0x([0-9a-fA-F]{1,16})(?: \((.*)\))?:")
+_SWITCH = re.compile(
+    r"Unicast lids \[(?P<is_hex>0x)?.*\] of switch .*\bguid 0x(?P<guid>[0-9a-fA-F]{1,16})(?: \((?P<name>.*)\))?:"
+)
 _ROW = re.compile(
-    r"0x([0-9a-fA-F]{1,4})\s*:?\s+(\d{1,3})\s*:\s*"
-    r"(?:\((Channel Adapter|Switch|Router)?.*portguid 0x([0-9a-fA-F]{1,16}))?"
+    r"0x([0-9a-fA-F]{1,4})\s*:?\s+(\d{1,3})\s*[:#]\s*"
+    r"(?:\(?(Channel Adapter|Switch|Router)?.*portguid 0x([0-9a-fA-F]{1,16}))?"
 )
 _END = re.compile(r"(\d+) (?:valid )?(?:lids|unicast lids) dumped")
 _HEADINGS = ("Lid", "Port", "***")
@@ -40,6 +45,7 @@ class _Table:
     port: list[int] = field(default_factory=list)
     row_line: list[int] = field(default_factory=list)
     is_whole: bool = False
+    is_counted: bool = True  # OpenSM's own dump ends with the highest LID instead of the number of lines
 
 
 class OpensmLftsFormat(BaseFormat):
@@ -105,13 +111,19 @@ def _tables(source: Source, guid_of_lid: dict[int, str]) -> Iterator[_Table]:
         if begin is not None:
             if table is not None and not table.is_whole:
                 raise _cut(source, table)
-            table = _Table(f"guid:0x{int(begin[1], 16):016x}", begin[2] or "", number)
+            table = _Table(
+                f"guid:0x{int(begin['guid'], 16):016x}",
+                (begin["name"] or "").strip("'"),
+                number,
+                is_counted=begin["is_hex"] is not None,
+            )
             is_unicast = True
             continue
         end = _END.match(line)
         if end is not None and is_unicast:
-            if table is None or len(table.lid) != int(end[1]):
-                found = f"{end[1]} by the last line, {len(table.lid) if table else 0} listed"
+            num = 0 if table is None else len(table.lid)
+            if table is None or num > int(end[1]) or (table.is_counted and num != int(end[1])):
+                found = f"{end[1]} by the last line, {num} listed"
                 raise source.error(number, what="lines of a table are missing", found=found)
             table.is_whole = True
             yield table

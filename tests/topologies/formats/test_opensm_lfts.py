@@ -179,6 +179,19 @@ def test_hosts_of_two_adapters() -> None:
     assert way(imported, "gpu00/mlx5_1", "gpu01/mlx5_1")[0].endswith("leaf01")
 
 
+def test_opensms_own_dump_says_the_same() -> None:
+    """``opensm-lfts.dump`` of the same network, written by OpenSM itself after another sweep."""
+    network = DATA / "infiniband" / "rails_ftree" / "ibnetdiscover.txt"
+    imported = import_fabric([network, DATA / "infiniband" / "rails_opensm_dump" / "opensm-lfts.dump"])
+    assert imported.left_out == ()
+    assert imported.routes is not None
+    assert imported.routes.next_link.shape == (14, 16)  # six switches, and eight of scale-up domains
+    assert len(way(imported, "gpu00/mlx5_1", "gpu07/mlx5_1")) == 4
+    text = (DATA / "infiniband" / "rails_opensm_dump" / "opensm-lfts.dump").read_text()
+    with pytest.raises(InputError, match="cut short"):
+        import_sources([*read_sources([network]), source(text[:-20])])
+
+
 def test_many_switches_stay_small() -> None:
     imported = import_fabric([BROKEN / "ibnetdiscover.txt", BROKEN / "dump_lfts.txt.gz"])
     assert imported.routes is not None
