@@ -117,7 +117,8 @@ def test_scale_up_switches_devices_and_pairing() -> None:
         (
             ("rate_gbps: 400, count: 2", "rate_gpbs: 400, count: 2"),
             "fabric.yaml:16: links[2].rate_gpbs: unknown key (and 1 further fault in this file); found: rate_gpbs; "
-            "allowed: a, b, pairing, count, rate_gbps, reverse_gbps, latency_us, kind; fix: did you mean rate_gbps?",
+            "allowed: a, b, pairing, count, rate_gbps, reverse_gbps, latency_us, a_ports, b_ports, kind; "
+            "fix: did you mean rate_gbps?",
         ),
         (
             ("latency_us: 2,", "latency_us: -2,"),
