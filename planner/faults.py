@@ -69,6 +69,12 @@ class _Look:
         return {job.id: np.unique(host[self.all_of(job)]).astype(np.int64) for job in self.jobs}
 
     @cached_property
+    def is_broken_up(self) -> npt.NDArray[np.bool_]:
+        """Whether an accelerator of each host is not free before anything is placed, ``(num_hosts,)``."""
+        host = self.fabric.accelerator_host[~self.problem.state.free]
+        return np.bincount(host, minlength=self.fabric.num_hosts) > 0
+
+    @cached_property
     def jobs_on_host(self) -> Int64s:
         """How many jobs are on each host, those already there counted as one, ``(num_hosts,)``."""
         count = self.problem.host_is_used.astype(np.int64)
@@ -166,8 +172,13 @@ def _domains(look: _Look, job: Job) -> Iterator[str]:
 
 
 def _exclusive(look: _Look, job: Job) -> Iterator[str]:
-    if job.exclusive and (look.jobs_on_host[look.hosts[job.id]] > 1).any():
+    if not job.exclusive:
+        return
+    hosts = look.hosts[job.id]
+    if (look.jobs_on_host[hosts] > 1).any():
         yield f"job {job.id!r} wants its hosts to itself"
+    elif look.is_broken_up[hosts].any():
+        yield f"job {job.id!r} wants whole hosts, and not all accelerators of one are free"
 
 
 def _spread(look: _Look, job: Job) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Job:
     same_domain
         True if all its accelerators must share one scale-up domain.
     exclusive
-        True if it takes whole hosts: nobody else runs on a host that it uses.
+        True if it takes whole hosts: all accelerators of a host that it uses are free, and nobody else runs there.
     max_leaf_groups, max_pods
         Spread limits; None leaves it open.
     preferred_kinds

@@ -19,7 +19,7 @@ from topologies.fabric import Int64s
 __all__ = ["exhaust"]
 
 _MOST_JOBS, _MOST_HOSTS = 8, 16  # with anything free
-_MOST_NODES = 20_000
+_QUICK_NODES, _MOST_NODES = 4_000, 20_000
 _TIME_FRAC = 0.5  # of the time left
 _NODE_S = 0.0002  # what a node counts as in a repeatable run
 _NOTHING = 1e-9
@@ -31,16 +31,21 @@ class _TooManyError(Exception):
     """There is more to try than time or patience for."""
 
 
-def exhaust(search: Search) -> bool:
+def exhaust(search: Search, *, is_quick: bool = False) -> bool:
     """Find the best placement of a small problem; tell whether all were tried. The bounds are then those of all levels.
 
     Placements of less weight than the best known are cut off where the weight leads.
+
+    Parameters
+    ----------
+    is_quick
+        Whether to give up early.
     """
     problem = search.problem
     hosts = np.unique(problem.fabric.accelerator_host[problem.state.free_frac > 0])
     if len(problem.jobs) > _MOST_JOBS or len(hosts) > _MOST_HOSTS:
         return False
-    trial = _Trial(search)
+    trial = _Trial(search, _QUICK_NODES if is_quick else _MOST_NODES)
     try:
         trial.run()
     except _TooManyError:
@@ -53,8 +58,8 @@ def exhaust(search: Search) -> bool:
 
 
 class _Trial:
-    def __init__(self, search: Search) -> None:
-        self.search, self.problem = search, search.problem
+    def __init__(self, search: Search, most_nodes: int) -> None:
+        self.search, self.problem, self.most_nodes = search, search.problem, most_nodes
         problem = search.problem
         self.levels = Levels(problem)
         stays = {i: a for i, a in problem.running.items() if not problem.jobs[problem.job_idx[i]].movable}
@@ -85,7 +90,7 @@ class _Trial:
     def _count(self) -> None:
         self.nodes += 1
         self.search.clock.charge(_NODE_S)
-        if self.nodes > _MOST_NODES or (self.nodes % 64 == 0 and self.search.clock.now_s > self.until_s):
+        if self.nodes > self.most_nodes or (self.nodes % 64 == 0 and self.search.clock.now_s > self.until_s):
             raise _TooManyError
 
     def _next(self, at: int, weight: float) -> None:

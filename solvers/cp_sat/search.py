@@ -78,11 +78,14 @@ class Search:
         return objective.weights is None and objective.levels[0] == "placed_weight"
 
     def _is_proven(self, bounds: dict[str, float]) -> bool:
-        """Tell whether the first level meets its bound."""
+        """Tell whether the first level, or the weighted sum, meets its bound."""
         objective = self.problem.objective
+        if objective.weights is not None:
+            best = objective.total(bounds)
+            return best - self.score.total <= _PROVEN * max(1.0, abs(best))
         first = objective.levels[0]
         missing = LEVELS[first].sense * (bounds[first] - self.score[first])
-        return objective.weights is None and missing <= _PROVEN * max(1.0, abs(bounds[first]))
+        return missing <= _PROVEN * max(1.0, abs(bounds[first]))
 
     @property
     def left_s(self) -> float:

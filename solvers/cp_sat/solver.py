@@ -1,4 +1,4 @@
-"""``cp-sat``: greedy starts, the weight placed by the counts model with its bound, then congestion by parts."""
+"""``cp-sat``: greedy starts; small problems in full; else the weight by the counts model, then congestion by parts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from planner.placement import Placement
 from planner.problem import Problem
 from planner.result import Result
 from planner.solver import ProgressListener
+from solvers.cp_sat.exhaust import exhaust
 from solvers.cp_sat.improve import improve
 from solvers.cp_sat.memory import TooLargeError
 from solvers.cp_sat.search import Search
@@ -36,7 +37,8 @@ class CpSatSolver:
         search = Search(problem, time_limit_s, seed, on_progress, solver=self.name, is_repeatable=self.is_repeatable)
         try:
             greedy_starts(search, warm_start)
-            for phase in (place_weight, improve):
+            phases = () if exhaust(search, is_quick=True) else (place_weight, improve)
+            for phase in phases:
                 try:
                     phase(search)
                 except TooLargeError as error:

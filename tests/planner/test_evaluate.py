@@ -82,11 +82,12 @@ def test_opened_leaf_groups_count_only_free_ones(fabric: Fabric) -> None:
         (Job("a", 2, accelerators_per_host=2), [0, 2], "wants 2 accelerators a host"),
         (Job("a", 2, max_leaf_groups=1), [0, 4], "over 2 leaf groups and allows 1"),
         (Job("a", 1, exclusive=True), [6], "wants its hosts to itself"),
+        (Job("a", 1, exclusive=True), [6], "wants whole hosts, and not all .* free|drained"),
     ],
 )
 def test_faults_are_named(fabric: Fabric, job: Job, ranks: list[int], fault: str) -> None:
     state = ClusterState.empty(fabric).with_accelerators([7], Availability.TAKEN)
-    if "drained" in fault:
+    if "drained" in fault:  # h3/gpu1 is drained, not taken
         state = state.with_accelerators([7], Availability.DRAINED)
     with pytest.raises(InputError, match=fault):
         evaluate(Problem(fabric, state, (job,)), Placement({"a": np.array(ranks)}))

@@ -28,13 +28,13 @@ def test_a_model_that_would_not_fit_is_refused_with_figures(monkeypatch: pytest.
 
 
 def test_cp_sat_answers_without_the_model_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three jobs of five, each in one pod of eight: counts alone do not show that only two fit."""
+    """Ten jobs of three, each in one leaf of four: counts alone do not show that only four fit."""
     monkeypatch.setattr("solvers.cp_sat.memory.available_bytes", lambda: 1e6)
-    jobs = tuple(Job(f"j{i}", 5, max_pods=1) for i in range(3))
+    jobs = tuple(Job(f"j{i}", 3, max_leaf_groups=1) for i in range(10))
     heard: list[Progress] = []
     problem = Problem(FABRIC, ClusterState.empty(FABRIC), jobs)
     result = get_solver("cp-sat").solve(problem, time_limit_s=5, seed=1, on_progress=heard.append)
-    assert result.score["placed_jobs"] == 2
+    assert result.score["placed_jobs"] == 4
     assert any("the model would not fit into memory" in told.note for told in heard)
 
 

@@ -64,6 +64,7 @@ def test_slurm_block_places_segments_one_by_one() -> None:
         ([3, 5, 2, 4], 14, [1, 3, 0, 2], [2, 0, 3, 1]),
         ([3, 5, 2, 4], 15, None, None),
         ([0, 2, 2], 2, [1], [1]),
+        ([10, 10], 12, [0, 1], [0, 1]),  # Kueue's documentation of its greedy profiles: 12 pods on (10, 10) go (10, 2)
     ],
 )
 def test_kueue_deals_out_as_kueue_does(

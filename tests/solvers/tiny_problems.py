@@ -93,7 +93,10 @@ def rich_problem(rng: np.random.Generator) -> Problem:
     """Return a problem with kinds, memory, parts of accelerators, running jobs, deadlines, slow links, much taken."""
     fabric = KINDS_FABRIC
     busy = rng.choice(16, int(rng.integers(6, 12)), replace=False)
-    state = ClusterState.empty(fabric).with_accelerators(busy, Availability.TAKEN)
+    away = [Availability.TAKEN, Availability.DRAINED, Availability.BROKEN, Availability.RESERVED]
+    state = ClusterState.empty(fabric)
+    for accelerator in busy.tolist():
+        state = state.with_accelerators([accelerator], away[int(rng.choice(4, p=(0.55, 0.15, 0.15, 0.15)))])
     free = np.flatnonzero(state.free)
     if rng.random() < 0.4:
         state = state.with_used(rng.choice(free, 1), float(rng.choice([0.25, 0.5])))
