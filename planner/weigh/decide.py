@@ -12,13 +12,14 @@ from planner.weigh.priced import kept_of
 from planner.weigh.serve_cell import SERVING_ERROR_FRAC, kept_by_service
 from planner.weigh.study_file import Study
 
-__all__ = ["RATIO_ERROR_FRAC", "decide", "pareto_front", "tornado"]
+__all__ = ["RATIO_ERROR_FRAC", "decide", "pareto_front", "price_break_even", "tornado"]
 
 Cell = Mapping[str, Any]
 
 # Half of the ratios between two designs or sizes lie within this (suite `train`, domain ratios).
 RATIO_ERROR_FRAC = 0.08
 _LOW, _HIGH = 0.5, 2.0
+_HOURS_A_YEAR = 8760.0
 
 
 def _usable(cells: Sequence[Cell]) -> list[Cell]:
@@ -65,28 +66,52 @@ def _mean_score(cells: Sequence[Cell], design: str, *, money: bool) -> float | N
     return geometric_mean([float(value) for value in values if value is not None])
 
 
+def _pairs(cells: Sequence[Cell], first: str, second: str) -> list[tuple[Cell, Cell]]:
+    """Return the priced cells of two designs that weigh the same workload at the same size."""
+    priced = [cell for cell in _usable(cells) if _price(cell) is not None]
+    other = {(c["workload"], c["accelerators"]): c for c in priced if c["design"] == second}
+    return [
+        (cell, other[cell["workload"], cell["accelerators"]])
+        for cell in priced
+        if cell["design"] == first and (cell["workload"], cell["accelerators"]) in other
+    ]
+
+
+def price_break_even(study: Study, cells: Sequence[Cell], first: str, second: str) -> float | None:
+    """Return by what part the capital of `first` could rise (or must fall) until both cost the same a token.
+
+    Power and failures stay. ``None`` if either has no price, or not even a hundred times its own would do.
+    """
+    hours = study.assumptions.depreciation_years * _HOURS_A_YEAR
+    pairs = _pairs(cells, first, second)
+    if not pairs:
+        return None
+
+    def ratio(factor: float) -> float:
+        values = []
+        for own, other in pairs:
+            hourly = float(own["run_usd"]) / (float(own["days_to_train"]) * 24)
+            part = float(own["capital_band_usd"]["typical"]) / hours / hourly if own["capital_usd"] else 1.0
+            values.append((_price(own) or 0.0) * (1 + part * (factor - 1)) / (_price(other) or 1.0))
+        return geometric_mean(values)
+
+    low, high = 1e-6, 100.0
+    if not ratio(low) < 1 < ratio(high):
+        return None
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ratio(middle) < 1 else (low, middle)
+    return low - 1
+
+
 def tornado(study: Study, cells: Sequence[Cell], first: str, second: str) -> list[dict[str, Any]]:
     """Return by how much the price of `first` over that of `second` moves when one assumption does; largest first.
 
     Power price, MTBF and restart are halved and doubled; the accelerator's price goes from low to high; the step time
     of one design against the other moves by what the suite's ratios miss.
     """
-    pairs = []
+    pairs = _pairs(cells, first, second)
     designs = {design.name: design for design in study.designs}
-    for cell in _usable(cells):
-        if cell["design"] == first and _price(cell) is not None:
-            other = next(
-                (
-                    c
-                    for c in _usable(cells)
-                    if c["design"] == second
-                    and (c["workload"], c["accelerators"]) == (cell["workload"], cell["accelerators"])
-                    and _price(c) is not None
-                ),
-                None,
-            )
-            if other is not None:
-                pairs.append((cell, other))
     if not pairs:
         return []
 
@@ -138,12 +163,15 @@ def decide(study: Study, cells: Sequence[Cell]) -> dict[str, Any]:
     if not ranked:
         return {"choice": None, "ranked": [], "answer": "No design carries any workload within the limits.",
                 "refused": refused, "broken": sorted(set(broken)), "tornado": []}  # fmt: skip
-    bars = tornado(study, cells, ranked[0], ranked[1]) if money and len(ranked) > 1 else []
+    compared = money and len(ranked) > 1
+    bars = tornado(study, cells, ranked[0], ranked[1]) if compared else []
+    even = price_break_even(study, cells, ranked[0], ranked[1]) if compared else None
     return {
         "choice": ranked[0],
         "ranked": [{"design": name, "score": scores[name]} for name in ranked],
         "score_is": "USD per million tokens, geometric mean" if money else "accelerator-days, geometric mean",
-        "answer": _answer(cells, ranked, scores, bars, money=money),
+        "price_break_even_frac": even,
+        "answer": _answer(cells, ranked, scores, bars, even, money=money),
         "refused": refused,
         "broken": sorted(set(broken)),
         "tornado": bars,
@@ -155,6 +183,7 @@ def _answer(
     ranked: Sequence[str],
     scores: Mapping[str, float | None],
     bars: Sequence[Mapping[str, Any]],
+    even: float | None,
     *,
     money: bool,
 ) -> str:
@@ -174,6 +203,8 @@ def _answer(
         text.append(
             f"{other} is next, {lead:.0%} dearer; that is {sure} (ratios are good to about {RATIO_ERROR_FRAC:.0%})."
         )
+        if even is not None:
+            text.append(f"It could cost {even:.0%} more to buy before {other} were as cheap.")
     premiums = {
         c["workload"]: c["domain"]["break_even_premium_frac"]
         for c in own

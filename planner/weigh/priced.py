@@ -39,7 +39,7 @@ def kept_of(
     rack_kw, assumptions
         As in the study. A fabric has no more spares than it has accelerators.
     """
-    cluster = cluster_of(design, num_accelerators, rack_kw)
+    cluster, assumptions = cluster_of(design, num_accelerators, rack_kw), design.assumed(assumptions)
     tray = design.values.get("blast_accelerators")
 
     def left(standing_by: int | None) -> Reliability:

@@ -201,7 +201,7 @@ def kept_by_service(
 
     No spares stand by: what is down is a small part of the service.
     """
-    cluster = cluster_of(design, count, rack_kw)
+    cluster, assumptions = cluster_of(design, count, rack_kw), design.assumed(assumptions)
     tray = design.values.get("blast_accelerators") or cluster.accelerators_a_host
     left = reliability_of(cluster, count, assumptions, domain=tray, used=tray, tray=tray, standing_by=0)
     lost = sum(

@@ -107,6 +107,11 @@ class Design:
         plain = (part.id, part.part_class, part.vendor, part.description, dict(part.values), dict(part.sources))
         return _rebuilt, (self.name, (*plain, part.unverified), self.values)
 
+    def assumed(self, assumptions: Assumptions) -> Assumptions:
+        """Return the assumptions with what the design states of its own parts."""
+        stated = self.values.get("accelerator_mtbf_h")
+        return assumptions.changed({"accelerator_mtbf_h": float(stated)}) if stated else assumptions
+
     def changed(self, **values: Any) -> Design:
         """Return the design with some values replaced.
 

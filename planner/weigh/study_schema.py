@@ -34,6 +34,7 @@ class DesignEntry(StrictModel):
     price_usd: _Positive | None = None
     price_high_usd: _Positive | None = None
     blast_accelerators: _Count | None = None
+    accelerator_mtbf_h: _Positive | None = None
 
 
 class WorkloadEntry(StrictModel):

@@ -13,8 +13,9 @@ import pytest
 from planner.weigh.bill import bill_of
 from planner.weigh.cell import weigh_cell
 from planner.weigh.cluster import Cluster, cluster_of, machine_on
-from planner.weigh.decide import decide, pareto_front, tornado
+from planner.weigh.decide import decide, pareto_front, price_break_even, tornado
 from planner.weigh.failures import reliability_of
+from planner.weigh.priced import kept_of
 from planner.weigh.study_file import Assumptions, Design, Limits, Study, fabric_design, load_study, named_study
 from planner.weigh.sweep import parse_sweep, points_of, run_points
 from planner.workloads.pricing import BandwidthPricer
@@ -230,6 +231,33 @@ def test_decision_names_the_cheapest_and_its_uncertainty(study: Study, cells: li
     widths = [bar["high"] - bar["low"] for bar in bars]
     assert widths == sorted(widths, reverse=True)
     assert widths[0] > 0
+
+
+def test_the_price_at_which_both_are_as_cheap(study: Study, cells: list[dict[str, object]]) -> None:
+    told = decide(study, cells)
+    first, second = (entry["design"] for entry in told["ranked"])
+    rise = told["price_break_even_frac"]
+    assert rise > 0
+    # By hand: with its capital so much higher, the first costs as much a token as the second.
+    dearer = []
+    for cell in cells:
+        if cell["design"] == first:
+            hourly = cell["run_usd"] / cell["days_to_train"] / 24  # type: ignore[operator]
+            capital = cell["capital_band_usd"]["typical"] / (5 * 8760)  # type: ignore[index]
+            price = cell["usd_per_mtoken"]["typical"] * (hourly + rise * capital) / hourly  # type: ignore[index]
+            other = next(c for c in cells if (c["design"], c["workload"]) == (second, cell["workload"]))
+            dearer.append(price / other["usd_per_mtoken"]["typical"])  # type: ignore[index]
+    assert math.prod(dearer) == pytest.approx(1)
+    assert f"before {second} were as cheap" in told["answer"]
+    assert price_break_even(study, cells, second, first) < 0
+
+
+def test_a_design_may_state_how_often_its_part_fails() -> None:
+    design = named_study(["hgx-b200"], ["llama3-8b"], [64]).designs[0]
+    weak = replace(design, values={**design.values, "accelerator_mtbf_h": 5_000.0})
+    usual, often = (kept_of(d, 64, 64, 8, 8, None, Assumptions())[1] for d in (design, weak))
+    assert often.mtbf_h < usual.mtbf_h / 5
+    assert often.goodput_frac < usual.goodput_frac
 
 
 def test_pareto_front_keeps_what_nothing_beats(cells: list[dict[str, object]]) -> None:
