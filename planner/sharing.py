@@ -61,9 +61,10 @@ def mig_profile(name: str) -> MigProfile:
 def mig_slices(profile: MigProfile, memory_bytes: float) -> tuple[int, int] | None:
     """Return compute and memory slices of a profile on an accelerator of so much memory; None if it has no such one."""
     eighths = profile.memory_gb * 1e9 * MIG_MEMORY_SLICES / memory_bytes
-    slices = (profile.compute_slices, round(eighths))
-    is_near = abs(eighths - slices[1]) <= _SLICE_TOLERANCE_FRAC * max(1, slices[1])
-    return slices if is_near and slices in _STARTS else None
+    known = [slices for slices in _STARTS if slices[0] == profile.compute_slices]
+    nearest = min(known, key=lambda slices: abs(eighths / slices[1] - 1), default=None)
+    is_near = nearest is not None and abs(eighths - nearest[1]) <= _SLICE_TOLERANCE_FRAC * nearest[1]
+    return nearest if is_near else None
 
 
 def mig_fits(slices: Sequence[tuple[int, int]]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from planner.sharing import mig_fits
 from topologies.errors import InputError
 
 __all__ = ["WHOLE_MILLI", "Ask", "Bools", "Grant", "HostPool", "Int64s"]
@@ -33,6 +34,8 @@ class Ask:
         Processor and host memory.
     models
         Accelerator models it accepts; empty accepts all, hosts without accelerators included.
+    slices
+        Compute and memory slices of a MIG instance; None: no MIG. `gpu_milli` is then the part of the memory.
     """
 
     gpus: int
@@ -40,6 +43,7 @@ class Ask:
     cpu_milli: int = 0
     memory_mib: int = 0
     models: tuple[str, ...] = ()
+    slices: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if min(self.gpus, self.cpu_milli, self.memory_mib) < 0:
@@ -133,6 +137,7 @@ class HostPool:
         self.closed: Bools | None = None
         self.changes = 0
         self.changed_at = np.zeros(n, np.int64)
+        self._cut: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
         self._accepts: dict[tuple[str, ...], Bools] = {}
 
     @property
@@ -165,11 +170,30 @@ class HostPool:
         ok = self.is_up & (self.cpu_left >= ask.cpu_milli) & (self.memory_left >= ask.memory_mib)
         if ask.models:
             ok &= self.accepts(ask.models)
-        if ask.is_share:
+        if ask.slices is not None:
+            ok &= self._has_slices(ask.slices)
+        elif ask.is_share:
             ok &= self.largest >= ask.gpu_milli
         elif ask.gpus:
             ok &= self.whole >= ask.gpus
         return ok
+
+    def _has_slices(self, slices: tuple[int, int]) -> Bools:
+        """Return which hosts have a whole accelerator, or one cut up with place for another instance, ``(N,)``."""
+        ok: Bools = self.whole > 0
+        for (host, _), held in self._cut.items():
+            if not ok[host] and mig_fits((*held, slices)):
+                ok[host] = True
+        return ok
+
+    def _cut_gpu(self, host: int, slices: tuple[int, int]) -> int:
+        """Return the fullest accelerator of a host with place for an instance, else the first whole one."""
+        fits = [
+            (-sum(memory for _, memory in held), gpu)
+            for (h, gpu), held in self._cut.items()
+            if h == host and mig_fits((*held, slices))
+        ]
+        return min(fits)[1] if fits else int((self.gpu_left[host] == WHOLE_MILLI).argmax())
 
     def tightest_gpu(self, host: int, milli: int) -> int:
         """Return the accelerator of a host with least left that holds so much, the first of several."""
@@ -181,6 +205,8 @@ class HostPool:
 
         Nothing is taken yet.
         """
+        if ask.slices is not None:
+            return Grant(host, (self._cut_gpu(host, ask.slices),), ask)
         if ask.is_share:
             return Grant(host, (self.tightest_gpu(host, ask.gpu_milli) if gpu is None else gpu,), ask)
         if not ask.gpus:
@@ -200,12 +226,16 @@ class HostPool:
         row = self.gpu_left[host]
         if (
             len(grant.gpus) != ask.gpus
-            or any(row[g] < ask.gpu_milli for g in grant.gpus)
+            or any(row[g] < ask.gpu_milli and not self._has_place(host, g, ask) for g in grant.gpus)
             or self.cpu_left[host] < ask.cpu_milli
             or self.memory_left[host] < ask.memory_mib
         ):
             raise InputError(what="a grant takes what is not there", where=f"host {host}", found=str(ask))
         self._settle(grant, -1)
+
+    def _has_place(self, host: int, gpu: int, ask: Ask) -> bool:
+        held = self._cut.get((host, gpu))
+        return ask.slices is not None and held is not None and mig_fits((*held, ask.slices))
 
     def give_back(self, grant: Grant) -> None:
         """Give back what a grant took."""
@@ -217,7 +247,10 @@ class HostPool:
         self.memory_left[host] += sign * ask.memory_mib
         row = self.gpu_left[host]
         for g in grant.gpus:
-            row[g] += sign * ask.gpu_milli
+            if ask.slices is None:
+                row[g] += sign * ask.gpu_milli
+            else:
+                self._cut_up(host, g, ask.slices, sign)
         if grant.gpus:
             self.left[host] += sign * ask.total_milli
             if ask.gpu_milli == WHOLE_MILLI:
@@ -228,3 +261,14 @@ class HostPool:
                 self.largest[host] = int(row.max())
         self.changes += 1
         self.changed_at[host] = self.changes
+
+    def _cut_up(self, host: int, gpu: int, slices: tuple[int, int], sign: int) -> None:
+        """Add an instance to an accelerator, or take one away; one that is cut up has nothing left for others."""
+        held = list(self._cut.pop((host, gpu), ()))
+        if sign < 0:
+            held.append(slices)
+        else:
+            held.remove(slices)
+        if held:
+            self._cut[host, gpu] = tuple(held)
+        self.gpu_left[host, gpu] = 0 if held else WHOLE_MILLI

@@ -137,7 +137,8 @@ class Observer(Protocol):
 def asks_of(job: TraceJob, gpus_per_host: int) -> tuple[Ask, ...]:
     """Split a job over hosts: whole hosts, and the rest on one more; nobody splits what fits in one host."""
     if job.gpus <= gpus_per_host:
-        return (Ask(job.gpus, job.gpu_milli if job.gpus else WHOLE_MILLI, job.cpu_milli, job.memory_mib, job.models),)
+        milli = job.gpu_milli if job.gpus else WHOLE_MILLI
+        return (Ask(job.gpus, milli, job.cpu_milli, job.memory_mib, job.models, job.slices),)
     full, rest = divmod(job.gpus, gpus_per_host)
 
     def part(gpus: int) -> Ask:

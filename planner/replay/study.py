@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from planner.collectives.traffic import Demand
@@ -15,6 +15,7 @@ from planner.replay.journal import Journal
 from planner.replay.metrics import Metrics, Power
 from planner.replay.moving import Mover
 from planner.replay.on_fabric import pool_of
+from planner.replay.pool import WHOLE_MILLI
 from planner.replay.result import PolicyResult, ReplayResult, Saving
 from planner.replay.rules import Rules
 from planner.replay.running import Instant, Running, asks_of
@@ -22,6 +23,7 @@ from planner.replay.scheduler import Scheduler, get_scheduler
 from planner.replay.sizing import Sizing, kinds_of
 from planner.replay.stranded import Slots, slots
 from planner.replay.stretch import STEP_BYTES, Congestion
+from planner.sharing import MIG_MEMORY_SLICES, mig_profile, mig_slices
 from planner.state import ClusterState
 from planner.traces.trace import Trace, TraceJob
 from topologies.fabric import Fabric
@@ -91,14 +93,34 @@ class _MostStranded:
 
 
 def fitted(trace: Trace, fabric: Fabric) -> Trace:
-    """Return the trace with accelerator models left open where the fabric knows none of those that the trace names."""
+    """Return the trace with models left open where the fabric knows none of those that it names, and MIG as slices."""
     known = {part.id for part in fabric.parts}
     named = {model for job in trace.jobs for model in job.models}
-    if not named or named & known:
+    if named and not named & known:
+        named_by = sum(bool(job.models) for job in trace.jobs)
+        told = Counter({"jobs that name a model: the fabric has none of these, taken as any": named_by})
+        trace = trace.mapped(lambda job: replace(job, models=()), told)
+    if not any(job.mig for job in trace.jobs):
         return trace
-    named_by = sum(bool(job.models) for job in trace.jobs)
-    told = Counter({"jobs that name a model: the fabric has none of these, taken as any": named_by})
-    return trace.mapped(lambda job: replace(job, models=()), told)
+    memory = {part.id: part.number("memory_bytes", 0.0) for part in fabric.parts if part.part_class == "accelerator"}
+    return trace.mapped(lambda job: _cut(job, memory) if job.mig else job, Counter())
+
+
+def _cut(job: TraceJob, memory_bytes: Mapping[str, float]) -> TraceJob:
+    """Return a job with the slices of its MIG profile, on the models that have it; on none it can never run."""
+    profile = mig_profile(job.mig)
+    found = {
+        model: slices
+        for model, size in memory_bytes.items()
+        if size and (not job.models or model in job.models) and (slices := mig_slices(profile, size)) is not None
+    }
+    slices = next(iter(found.values()), None)
+    if slices is None:
+        return replace(job, models=(f"MIG {job.mig}",))
+    models = tuple(model for model, of_model in found.items() if of_model == slices)
+    part_milli = WHOLE_MILLI * slices[1] // MIG_MEMORY_SLICES
+    is_whole = part_milli == WHOLE_MILLI
+    return replace(job, models=models, gpu_milli=part_milli, slices=None if is_whole else slices)
 
 
 def _scheduler(fabric: Fabric, name: str, setting: Setting) -> Scheduler:

@@ -2,7 +2,7 @@
 
 ``table``
     Columns job_id, submit_s, duration_s, gpus; may have cpus, mem_gb, gpu_type, tenant, status, kind, priority,
-    limit_s, gpu_util_pct.
+    limit_s, gpu_util_pct, mig.
 ``sacct``
     ``sacct --parsable2`` with JobID, Submit, Elapsed or Start and End, and AllocTRES, ReqTRES or ReqGRES; no steps.
 ``swf``
@@ -28,6 +28,7 @@ __all__ = ["COLUMNS", "ROW_READERS", "philly_jobs", "swf_jobs"]
 
 _TypedGpu = re.compile(r"(?:gres/)?gpu(?::([\w.-]+))?[=:](\d+)")
 _Used = re.compile(r"gres/gpuutil=(\d+(?:\.\d+)?)")  # per cent, from Slurm 23.11 on
+_Cut = re.compile(r"\dg\.\d+gb")  # a MIG instance, as in gres/gpu:1g.10gb=1
 _Row = Mapping[str, str]
 RowReader = Callable[[Mender, int, _Row], TraceJob | None]
 
@@ -56,6 +57,7 @@ def _table(mend: Mender, row: int, cells: _Row) -> TraceJob | None:
         priority=_number(cells.get("priority")) or 0.0,
         limit_s=_number(cells.get("limit_s")),
         used_pct=_number(cells.get("gpu_util_pct")),
+        mig=cells.get("mig") or "",
     )
 
 
@@ -71,6 +73,7 @@ def _sacct(mend: Mender, row: int, cells: _Row) -> TraceJob | None:
     asked = cells.get("AllocTRES") or cells.get("ReqTRES") or cells.get("ReqGRES") or ""
     found = _TypedGpu.findall(asked)
     plain = [int(number) for kind, number in found if not kind]
+    cut = next((kind for kind, _ in found if _Cut.search(kind)), "")
     gpus = max(plain) if plain else sum(int(number) for _, number in found)
     used = _Used.search(cells.get("TRESUsageInAve") or "")
     return mend.job(
@@ -85,6 +88,7 @@ def _sacct(mend: Mender, row: int, cells: _Row) -> TraceJob | None:
         priority=_number(cells.get("Priority")) or 0.0,
         limit_s=seconds_of(cells.get("Timelimit") or ""),
         used_pct=_number(used[1]) if used else None,
+        mig=cut,
     )
 
 

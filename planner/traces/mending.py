@@ -15,6 +15,7 @@ from topologies.errors import InputError
 __all__ = ["Mender", "seconds_of"]
 
 _CLOCK = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)")
+_MIG = re.compile(r"[1-7]g\.\d+gb")
 _MAX_ACCELERATORS = 10**7
 _MOST_IDS = 2_000_000
 
@@ -74,6 +75,7 @@ class Mender:
         priority: float = 0.0,
         limit_s: float | None = None,
         used_pct: float | None = None,
+        mig: str = "",
     ) -> TraceJob | None:
         """Return the job of a row, or None if it is left out."""
         why = _why_not(submit_s, duration_s, gpus, cpus)
@@ -104,7 +106,18 @@ class Mender:
             priority,
             limit_s if limit_s is not None and limit_s > 0 else None,
             self._used(used_pct),
+            self._mig(mig, gpus),
         )
+
+    def _mig(self, text: str, gpus: float) -> str:
+        """Return the profile that a text names, as ``a100_3g.20gb`` does; nothing if it names none."""
+        found = _MIG.search(text)
+        if text and found is None:
+            self.counted["no such MIG profile: taken as a whole accelerator"] += 1
+        if found is not None and gpus > 1:
+            self.counted["several MIG instances a job: taken as whole accelerators"] += 1
+            return ""
+        return found[0] if found else ""
 
     def _used(self, pct: float | None) -> float | None:
         if pct is None:

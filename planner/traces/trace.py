@@ -40,6 +40,9 @@ class TraceJob:
         What its owner said it would take at most; None stands for the duration.
     used_frac
         Mean part of its accelerators' time in which they worked, 0 to 1; None where the trace does not say.
+    mig, slices
+        MIG profile of the one instance that it wants, as ``3g.40gb``; and its compute and memory slices, once it is
+        known on which accelerators.
     """
 
     id: str
@@ -56,6 +59,8 @@ class TraceJob:
     priority: float = 0.0
     limit_s: float | None = None
     used_frac: float | None = None
+    mig: str = ""
+    slices: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.duration_s < 0 or self.gpus < 0:

@@ -72,7 +72,7 @@ class RandomHost(ScoredScheduler):
     def best(self, pool: HostPool, hosts: Int64s, ask: Ask) -> Grant:
         """Draw."""
         host = int(hosts[self._rng.integers(hosts.size)])
-        if not ask.is_share:
+        if not ask.is_share or ask.slices is not None:
             return pool.grant_on(host, ask)
         fits = np.flatnonzero(pool.gpu_left[host] >= ask.gpu_milli)
         return pool.grant_on(host, ask, int(fits[self._rng.integers(fits.size)]))

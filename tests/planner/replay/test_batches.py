@@ -19,7 +19,7 @@ from planner.replay.rules import Rules
 from planner.replay.running import Instant, Running
 from planner.replay.scheduler import get_scheduler
 from planner.replay.site import Site
-from planner.replay.study import Setting, replay_policies
+from planner.replay.study import Setting, fitted, replay_policies
 from planner.traces.trace import Trace, TraceJob
 from tests.planner.files_for_cli import FABRIC
 from topologies.errors import InputError
@@ -183,3 +183,17 @@ def test_an_interrupt_tells_what_was_found_until_then(fabric: Fabric) -> None:
     assert policy.summary.jobs == 1
     assert policy.timeline.edges_s[-1] == 100
     assert policy.summary.allocated_frac == pytest.approx(0.5)
+
+
+def test_mig_jobs_run_side_by_side_on_what_has_their_profile(fabric: Fabric) -> None:
+    """h100-sxm of 80 GB: 3g.40gb twice on one accelerator; 3g.20gb is of another accelerator, and never runs."""
+    jobs = tuple(job(f"m{i}", 0, 10, 1, mig="3g.40gb") for i in range(17))
+    trace = Trace((*jobs, job("w", 0, 10, 1, mig="7g.80gb"), job("x", 0, 1, 1, mig="3g.20gb")))
+    cut = fitted(trace, fabric)
+    assert {j.slices for j in cut.jobs} == {(3, 4), None}
+    assert {j.gpu_milli for j in cut.jobs if j.id != "x"} == {500, 1000}
+    for policy in ("best-fit", "fgd", "random-host"):
+        (told,) = replay_policies(fabric, cut, [policy], Rules(backfill="any")).policies
+        assert told.summary.refused == {"no host of its kind": 1}
+        assert told.summary.makespan_s == 20  # 16 at once on eight accelerators, then the rest
+        assert told.summary.jobs == 18

@@ -109,3 +109,29 @@ def test_a_gang_gets_different_hosts_or_nothing(name: str) -> None:
 def test_an_unknown_scheduler_names_those_there_are() -> None:
     with pytest.raises(InputError, match="first-fit"):
         get_scheduler("nope")
+
+
+def test_mig_instances_share_an_accelerator_as_their_places_allow() -> None:
+    """An accelerator has 7 compute and 8 memory slices: 3g + 3g fill its memory, 4g + 3g both, 4g + 4g never fit."""
+    pool = HostPool([1, 1])
+    three, four, one = (Ask(1, 125 * m, slices=(c, m)) for c, m in ((3, 4), (4, 4), (1, 1)))
+    first = pool.grant_on(0, four)
+    pool.take(first)
+    assert pool.fits(three).tolist() == [True, True]
+    assert pool.fits(four).tolist() == [False, True]
+    assert pool.fits(Ask(1, 100)).tolist() == [False, True]  # cut up: nothing left for plain parts
+    assert pool.left.tolist() == [500, 1000]
+    second = pool.grant_on(0, three)
+    pool.take(second)
+    assert pool.fits(one).tolist() == [False, True]  # all memory slices are taken
+    assert pool.left.tolist() == [0, 1000]
+    with pytest.raises(InputError):
+        pool.take(pool.grant_on(0, one))
+    pool.give_back(first)
+    assert pool.fits(four).tolist() == [True, True]
+    pool.give_back(second)
+    assert pool.whole.tolist() == [1, 1]
+    assert pool.left.tolist() == [1000, 1000]
+    for _ in range(7):
+        pool.take(pool.grant_on(0, one))
+    assert pool.fits(one).tolist() == [False, True]  # seven compute slices, though one memory slice is left
