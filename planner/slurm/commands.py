@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from topologies.errors import ScaleplanError
 
-__all__ = ["TIME_FORMAT_EPOCH", "CommandError", "CommandOutput", "SlurmCommands", "SlurmTools"]
+__all__ = ["TIME_FORMAT_EPOCH", "CallingBack", "CommandError", "CommandOutput", "SlurmCommands", "SlurmTools"]
 
 TIME_FORMAT_EPOCH = "%s"  # SLURM_TIME_FORMAT is handed to strftime: times come as seconds since the epoch
 DEFAULT_TIMEOUT_S = 15.0
@@ -43,6 +43,20 @@ class SlurmCommands(Protocol):
     def run(self, argv: Sequence[str], *, stdin_text: str | None = None, check: bool = True) -> CommandOutput:
         """Run ``scontrol``, ``squeue``, ``sinfo`` or ``sacct`` with arguments."""
         ...
+
+
+@dataclass(frozen=True)
+class CallingBack:
+    """Slurm's tools, and what is done after each of their answers: a slow Slurm must not stop the heartbeat."""
+
+    commands: SlurmCommands
+    after_each: Callable[[], None]
+
+    def run(self, argv: Sequence[str], *, stdin_text: str | None = None, check: bool = True) -> CommandOutput:
+        """Run one command, then what is to be done."""
+        answer = self.commands.run(argv, stdin_text=stdin_text, check=check)
+        self.after_each()
+        return answer
 
 
 @dataclass(frozen=True)

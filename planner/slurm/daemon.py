@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.slurm.batch import BatchPlanner
-from planner.slurm.commands import CommandError, SlurmCommands
+from planner.slurm.commands import CallingBack, CommandError, SlurmCommands
 from planner.slurm.control import ControlServer
 from planner.slurm.cycle import CycleOutcome, CyclePlanner
 from planner.slurm.heartbeat import remove_heartbeat, write_heartbeat, write_whole
@@ -85,12 +85,13 @@ class Daemon:
         fabric: Fabric | None = None,
         log: JsonLog | None = None,
     ) -> None:
-        self.settings, self.commands, self.log = settings, commands, log or JsonLog()
+        self.settings, self.log = settings, log or JsonLog()
+        self.commands = CallingBack(commands, self._beat)
         self.metrics = Metrics()
-        self._reader = SnapshotReader(commands)
+        self._reader = SnapshotReader(self.commands)
         self._started_s = time.time()
         self._planner = CyclePlanner(settings, planner, fabric=fabric, daemon_start_s=self._started_s)
-        self._observer = Observer(settings, commands)
+        self._observer = Observer(settings, self.commands)
         self._stopping = self._woken = False
         self._failures = 0
         self._asked_s = 0.0
@@ -255,7 +256,6 @@ class Daemon:
     def _cycle(self) -> None:
         snapshot = self._reader.read(self._live)
         self._asked_s = snapshot.read_s
-        self._beat()
         if self._degraded and not self.journal.probe():
             self._release_all(snapshot)
             return
@@ -299,7 +299,6 @@ class Daemon:
             answer = send_updates(self.commands, lines[first : first + LINES_AT_ONCE])
             if answer is not None and answer.stderr.strip():
                 self.log.write("scontrol said", text=answer.stderr.strip()[-1000:])
-            self._beat()
         self._asked_s += time.monotonic() - began
 
     def _release_all(self, snapshot: Snapshot) -> None:
