@@ -30,7 +30,7 @@ def summary(journal: Journal, *, days: float = 1.0) -> dict[str, Any]:
         "leaf switches touched, Slurm": total("leaves_slurm"),
         "ring edges that leave a leaf, planned": total("uplinks"),
         "ring edges that leave a leaf, Slurm": total("uplinks_slurm"),
-        "jobs pinned": sum(decision.action == "pin" for decision in decisions),
+        "jobs pinned": sum(decision.action == "pinned" for decision in decisions),
         "ran on the planned hosts": sum(decision.reason == "on the planned hosts" for decision in ran),
         "planned again": sum(decision.action == "repair" for decision in decisions),
         "handed to Slurm": sum(decision.action == "released" for decision in decisions),
