@@ -10,7 +10,7 @@ __all__ = ["NAMES", "make_examples"]
 
 BATCH = Path(__file__).parents[1] / "docs" / "examples" / "jobs.yaml"
 _ON = ["leaf-spine-4to1", "--jobs", "jobs.yaml", "--routing", "ecmp"]
-_TRACE = ["--like", "helios", "--jobs", "1500", "--accelerators", "248", "--load", "0.8", "--tenants", "5"]
+_TRACE = ["--like", "helios", "--jobs", "4000", "--accelerators", "248", "--load", "1.8", "--tenants", "5"]
 _LEFT_OUT = 3
 """Exit code of ``place`` when a job is left out: the example has one, to show why."""
 STEPS: tuple[list[str], ...] = (
@@ -21,7 +21,7 @@ STEPS: tuple[list[str], ...] = (
     ["weigh", "--designs", "gb200-nvl72", "--workloads", "deepseek-v3", "--sweep", "scale_up_domain=8,16,36,72",
      "--report", "sweep.html"],
     ["draw-trace", "-o", "trace.csv", *_TRACE],
-    ["replay", "dgx-h100-superpod-1su", "--trace", "trace.csv", "--mtbf-hours", "2000", "--report", "replay.html"],
+    ["replay", "dgx-h100-superpod-2su", "--trace", "trace.csv", "--mtbf-hours", "2000", "--report", "replay.html"],
     ["place", *_ON, "--solver", "random", "--json"],
     ["place", *_ON, "--solver", "first-fit", "--json"],
     ["report", "before.json", "after.json", "-o", "compare.html"],

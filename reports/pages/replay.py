@@ -19,6 +19,8 @@ _SIZES = (*(name for _, name in SIZE_CLASSES), "513+")
 _MOST_TENANTS = 200
 _NOT_STRANDED = ("no-demand", "down")
 _DAY_S = 86_400.0
+_LEAST_S = 0.5
+"""Shorter times are told as none."""
 
 
 class ReplayPage:
@@ -71,7 +73,7 @@ def _month_usd(outcome: PolicyResult) -> float:
 
 def _duration(seconds: float) -> str:
     unit_s, unit = time_unit(seconds)
-    return "no time" if seconds <= 0 else f"{seconds / unit_s:,.3g} {unit}"
+    return "no time" if seconds < _LEAST_S else f"{seconds / unit_s:,.3g} {unit}"
 
 
 def _in_words(study: ReplayStudy) -> list[str]:
@@ -91,9 +93,8 @@ def _in_words(study: ReplayStudy) -> list[str]:
     else:
         first += "; nothing stands idle while somebody waits."
     mean, p90 = _duration(told.mean_wait_s), _duration(told.p90_wait_s)
-    second = (
-        f"A job waits {mean} on average, nine of ten no longer than {p90}." if told.mean_wait_s else "No job waits."
-    )
+    most = f"nine of ten no longer than {p90}" if told.p90_wait_s >= _LEAST_S else "nine of ten not at all"
+    second = f"A job waits {mean} on average, {most}." if told.mean_wait_s else "No job waits."
     refused = sum(told.refused.values())
     if refused:
         second += f" {refused:,} jobs can never run here."

@@ -42,8 +42,8 @@ def test_hatches_stand_on_idle_hosts_and_rings_on_moved_jobs() -> None:
     figure = placement_map(case, Placement({"a": HOST(0)}), refused=[asked[1]], moved=["a"])
     signs = {trace.name: len(trace.x) for trace in figure.data[1:]}
     assert signs == {
-        "stranded: fits, but not enough of them where the job may go": FABRIC.num_hosts - 2,
-        "drained, broken, reserved or taken": 1,
+        "stranded: not enough in one place": FABRIC.num_hosts - 2,
+        "not available": 1,
         "moves": 1,
     }
 
