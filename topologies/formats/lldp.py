@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from topologies.errors import InputError
-from topologies.fabric import Fabric, LinkKind
+import numpy as np
+
+from topologies.fabric import Fabric, LinkKind, NodeKind
 from topologies.files.document import describe
 from topologies.formats.cabling import Cable, Cabling, rate_in_words
 from topologies.formats.ports import CablePorts, numbered_ports
@@ -17,7 +18,7 @@ from topologies.formats.source import Source
 
 __all__ = ["LldpFormat"]
 
-_SAFE = re.compile(r"[A-Za-z0-9][\w.-]{0,200}", re.ASCII)
+_SAFE = re.compile(r"[A-Za-z0-9][\w-]{0,200}", re.ASCII)
 _MEGABIT = re.compile(r"(\d{3,7})base", re.IGNORECASE)
 _SUFFIXES = (".lldp", ".lldpctl", "_lldp", "-lldp")
 
@@ -72,27 +73,42 @@ class LldpFormat(BaseFormat):
         """Return a file for each device."""
         labels = ports if ports and ports.are_given else numbered_ports(fabric)
         entries: dict[str, list[dict[str, Any]]] = {}
+        names = _file_names(fabric)
         for link in range(fabric.num_links):
             if fabric.link_kind[link] != LinkKind.SCALE_OUT:
                 continue
             own, far = labels.at(link)
             device, port = _end(fabric, int(fabric.link_source[link]), own)
             other, other_port = _end(fabric, int(fabric.link_target[link]), far)
+            device, other = names.get(device, device), names.get(other, other)
             entries.setdefault(device, []).append({port: _entry(other, other_port, len(entries) + 1)})
-        bad = next((device for device in entries if not _SAFE.fullmatch(device)), None)
-        if bad is not None:
-            raise InputError(
-                what="a device whose name makes no file name",
-                where=fabric.name,
-                found=repr(bad),
-                allowed="letters, digits, . _ -",
-            )
         files = {
             f"{device}.json": json.dumps({"lldp": {"interface": found}}, indent=2, ensure_ascii=False) + "\n"
             for device, found in entries.items()
         }
         losses = ["accelerators, scale-up links and parts", "rates and latencies", "rails and racks"]
+        if names:
+            losses.append(f"{len(names)} names that make no file name, first {next(iter(names))!r}")
         return Exported("", tuple(losses), files)
+
+
+def _file_names(fabric: Fabric) -> dict[str, str]:
+    """Return other names for the devices whose own make no file name, or would be shortened when read."""
+    switches = np.flatnonzero(fabric.node_kind == NodeKind.SWITCH).tolist()
+    devices = [*fabric.host_names, *(fabric.node_names[node] for node in switches)]
+    taken = {name for name in devices if _SAFE.fullmatch(name)}
+    changed: dict[str, str] = {}
+    for name in devices:
+        if name in taken or name in changed:
+            continue
+        base = re.sub(r"[^\w-]", "-", name, flags=re.ASCII).strip("-")[:200] or "device"
+        made, i = base, 1
+        while made in taken:
+            i += 1
+            made = f"{base}-{i}"
+        taken.add(made)
+        changed[name] = made
+    return changed
 
 
 def _end(fabric: Fabric, node: int, label: str) -> tuple[str, str]:

@@ -212,6 +212,19 @@ def test_lldp_is_written_as_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_names_that_make_no_file_name_are_changed_and_told() -> None:
+    names = {"leaf000-0": "pod0/leaf", "leaf001-0": "pod0-leaf", "h0000": "a.b"}
+    text = export_fabric(load_fabric("leaf-spine-4to1"), "netbox").text
+    for old, new in names.items():
+        text = text.replace(f"{old},", f"{new},")
+    fabric = import_sources([source(text, "c.csv")]).fabric
+    exported = export_fabric(fabric, "lldp")
+    assert any("2 names that make no file name" in text for text in exported.losses)
+    assert {"pod0-leaf.json", "pod0-leaf-2.json", "a-b.json"} <= set(exported.files)
+    again = import_sources([source(text, name) for name, text in exported.files.items()]).fabric
+    assert (again.num_hosts, again.num_switches) == (fabric.num_hosts, fabric.num_switches)
+
+
 def test_two_cables_of_a_nic_keep_their_ports() -> None:
     fabric = fabric_from(
         "schema_version: 1\nkind: graph\nname: two\nhost_types:\n"
