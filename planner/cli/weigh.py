@@ -164,7 +164,8 @@ def parallelism(
     as_json: JsonOption = False,
 ) -> None:
     """Find the fastest way to spread the training of a model, and say why it is."""
-    from planner.weigh.search import Candidates, check_pinned, parse_pinned, search
+    from planner.weigh.candidates import Candidates, check_pinned, parse_pinned
+    from planner.weigh.search import search
     from planner.workloads.fabric_pricing import FabricPricer
     from planner.workloads.frameworks import FRAMEWORKS
     from planner.workloads.machine import machine_of_fabric, machine_of_part, used_of_domain

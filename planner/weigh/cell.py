@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from planner.weigh.bill import bill_of
+from planner.weigh.candidates import Candidates
 from planner.weigh.cluster import machine_on
 from planner.weigh.domain import SMALL
 from planner.weigh.domain import domain_study as study_domain
 from planner.weigh.failures import Reliability
 from planner.weigh.priced import kept_of, priced
-from planner.weigh.search import Candidates, Found, Scan
+from planner.weigh.search import Found, Scan
 from planner.weigh.serve_cell import weigh_serving
 from planner.weigh.study_file import Assumptions, Design, Limits, Workload
 from planner.workloads.fabric_pricing import FabricPricer

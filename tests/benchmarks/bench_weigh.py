@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from planner.weigh.search import all_mappings, bounds_of, search
+from planner.weigh.candidates import all_mappings
+from planner.weigh.search import bounds_of, search
 from planner.weigh.study_file import named_study
 from planner.weigh.sweep import parse_sweep, points_of, run_points
 from planner.workloads.machine import machine_of_part

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from planner.weigh.search import Candidates, all_mappings, check_mapping, search
+from planner.weigh.candidates import Candidates, all_mappings, check_mapping
+from planner.weigh.search import search
 from planner.workloads.fabric_pricing import FabricPricer
 from planner.workloads.machine import machine_of_fabric
 from planner.workloads.memory import memory_use
