@@ -278,7 +278,7 @@ def _tell_moves(problem: Problem, plan: Moves) -> None:
             [i, step.job_id, step.action, max(len(step.source), len(step.target)), *_ends(problem, step)]
             for i, step in enumerate(plan.steps, start=1)
         ],
-        title=f"{len(plan.steps)} steps, cost of the moves {plan.cost:g} ({gap})",
+        title=f"{len(plan.steps)} step{'s' * (len(plan.steps) != 1)}, cost of the moves {plan.cost:g} ({gap})",
     )
     print_table(
         ["", "before", "after"],

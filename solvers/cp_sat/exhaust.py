@@ -19,7 +19,7 @@ from topologies.fabric import Int64s
 __all__ = ["exhaust"]
 
 _MOST_JOBS, _MOST_HOSTS = 8, 16  # with anything free
-_QUICK_NODES, _MOST_NODES = 4_000, 20_000
+_QUICK_NODES, _MOST_NODES = 8_000, 40_000
 _TIME_FRAC = 0.5  # of the time left
 _NODE_S = 0.0002  # what a node counts as in a repeatable run
 _NOTHING = 1e-9
