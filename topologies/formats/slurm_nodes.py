@@ -1,11 +1,12 @@
-"""``scontrol show nodes``, of several lines or one line a node: the accelerators of each host."""
+"""``scontrol show nodes``, of several lines or one line a node, or as JSON: the accelerators of each host."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from topologies.files.document import describe
 from topologies.formats.hosts import part_named
 from topologies.formats.registry import BaseFormat, Imported, ReadOptions
 from topologies.formats.slurm_files import TopologyPlan
@@ -30,7 +31,9 @@ class SlurmNodesFormat(BaseFormat):
     companion = "nodes"
 
     def sniff(self, source: Source) -> int:
-        """Look for a line that begins a node."""
+        """Look for a line that begins a node, or for nodes with what Slurm calls generic resources."""
+        if source.is_json:
+            return 95 if '"nodes"' in source.head and '"gres"' in source.head else 0
         return 95 if _FIRST.search(source.head) else 0
 
     def read(self, sources: Sequence[Source], options: ReadOptions) -> Imported:
@@ -53,6 +56,10 @@ class SlurmNodesFormat(BaseFormat):
         gpus: dict[str, int] = {}
         types: dict[str, str] = {}
         for source in sources:
+            if source.is_json:
+                for host, resources in _json_nodes(source):
+                    _count(host, resources, gpus, types)
+                continue
             starts = [match.start() for match in _NODE.finditer(source.text)]
             if not starts:
                 raise source.error(
@@ -69,10 +76,29 @@ class SlurmNodesFormat(BaseFormat):
                     raise source.error(
                         source.line_at(begin), what="the record of a node is cut short", found=repr(record[:80])
                     )
-                found = list(_GPU.finditer(gres.group(1))) if gres else []
-                gpus[name] = sum(int(m["count"]) for m in found)
-                kinds = {m["type"] for m in found if m["type"]}
-                if len(kinds) == 1:
-                    types[name] = kinds.pop()
+                _count(name, gres.group(1) if gres else "", gpus, types)
         part = options.accelerator or part_named(set(types.values()), options)
         return replace(options, gpus_of=gpus, gpu_type_of=types, accelerator=part)
+
+
+def _count(name: str, gres: str, gpus: dict[str, int], types: dict[str, str]) -> None:
+    """Take the accelerators of one node from its generic resources, as ``gpu:h100:8(S:0-1)``."""
+    found = list(_GPU.finditer(gres))
+    gpus[name] = sum(int(m["count"]) for m in found)
+    kinds = {m["type"] for m in found if m["type"]}
+    if len(kinds) == 1:
+        types[name] = kinds.pop()
+
+
+def _json_nodes(source: Source) -> Iterator[tuple[str, str]]:
+    """Yield name and generic resources of each node of ``scontrol show nodes --json`` or slurmrestd."""
+    document = source.document
+    nodes = document.root.get("nodes") if isinstance(document.root, dict) else None
+    if not isinstance(nodes, list) or not nodes:
+        raise document.error(("nodes",), what="no list of nodes", found=describe(nodes))
+    for i, node in enumerate(nodes):
+        name = node.get("name") if isinstance(node, dict) else None
+        gres = node.get("gres") if isinstance(node, dict) else None
+        if not isinstance(name, str) or not is_host_name(name) or not isinstance(gres, str | None):
+            raise document.error(("nodes", i), what="not a node", found=describe(node), allowed="name and gres")
+        yield name, gres or ""

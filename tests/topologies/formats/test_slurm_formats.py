@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.topologies.fabrics import counts
-from tests.topologies.formats.texts import SLURM, refusal, source
+from tests.topologies.formats.texts import DATA, SLURM, refusal, source
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 from topologies.files.fabric_file import load_fabric
@@ -213,3 +214,25 @@ def test_hosts_that_do_not_match_are_left_out_with_their_switches() -> None:
     assert "5 hosts that --hosts ^n[1-36]$ does not match" in imported.left_out
     with pytest.raises(InputError, match="no host matches"):
         import_sources([source(TREE)], options=ReadOptions(hosts="^x"))
+
+
+@pytest.mark.parametrize("gres", ["gpu:gb200:4(S:0-1)", "gpu:4"])
+def test_nodes_as_json(gres: str) -> None:
+    nodes = [{"name": f"n{i}", "hostname": "vm", "gres": gres, "state": ["IDLE"]} for i in range(3)]
+    text = json.dumps({"meta": {}, "errors": [], "nodes": [*nodes, {"name": "login", "gres": ""}]})
+    imported = import_sources([source(text, "nodes.json")])
+    assert (imported.format, imported.fabric.num_accelerators) == ("slurm-nodes", 12)
+    assert [part.id for part in imported.fabric.parts] == (["gb200"] if "gb200" in gres else [])
+    assert imported.left_out == ("1 nodes without accelerators",)
+    assert "nodes[0]: not a node" in refusal(text.replace('"n0"', "7"), "slurm-nodes")
+    assert "no list of nodes" in refusal('{"nodes": {}, "gres": 1}', "slurm-nodes")
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts", "gpus"),
+    [("22.05_rest_v0.0.38_nodes.json", 2, 16), ("26.05_scontrol_show_nodes_gpu0001___json.json", 1, 4)],
+)
+def test_real_nodes_as_json(name: str, hosts: int, gpus: int) -> None:
+    fabric = import_fabric([DATA / "slurm" / name]).fabric
+    assert (fabric.num_hosts, fabric.num_accelerators) == (hosts, gpus)
+    assert fabric.host_names[0] == "gpu0001"
