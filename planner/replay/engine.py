@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-
 from planner.replay.backfill import Plan, may_overtake, plan_for_head
 from planner.replay.batches import BatchScheduler, candidates
-from planner.replay.events import EventQueue, Happens
-from planner.replay.fleet import Fleet
+from planner.replay.events import Happens
 from planner.replay.fragmentation import Mix
 from planner.replay.gangs import GangHolds
+from planner.replay.lives import Lives
 from planner.replay.moving import Mover
 from planner.replay.pool import Ask, Grant, HostPool
-from planner.replay.queues import WaitingLine
 from planner.replay.rules import Outage, Rules
-from planner.replay.running import Instant, Observer, Running, Stretch, asks_of
+from planner.replay.running import Instant, Observer, Running, Stretch
 from planner.replay.scheduler import Scheduler
 from planner.replay.serving_pools import SERVING
-from planner.replay.site import Site
 from planner.traces.trace import TraceJob
 from topologies.errors import InputError
 
@@ -64,7 +60,7 @@ def replay(
     _Replay(pool, iter(jobs), scheduler, rules, observers, mix, stretch, mover, tick).run()
 
 
-class _Replay:
+class _Replay(Lives):
     def __init__(
         self,
         pool: HostPool,
@@ -77,30 +73,14 @@ class _Replay:
         mover: Mover | None,
         tick: Callable[[float], None] | None,
     ) -> None:
-        self.pool, self.scheduler, self.rules, self.observers = pool, scheduler, rules, observers
-        self.stretch, self.mover, self.tick = stretch, mover, tick
-        self.site = Site(pool, rules)
-        self.fleet = Fleet(rules.pools)
+        super().__init__(pool, rules, observers, stretch)
+        self.scheduler, self.mover, self.tick = scheduler, mover, tick
         self.holds = GangHolds(rules.gang_hold_s)
         self.jobs = enumerate(jobs)
-        self.line = WaitingLine(rules.order)
-        self.events: EventQueue[tuple[object, ...]] = EventQueue()
-        self.running: dict[int, Running] = {}
-        self.left_s: dict[int, float] = {}
-        self.since_s: dict[int, float] = {}
-        self.held: dict[str, float] = {}
-        self.host_down: dict[int, int] = {}
-        self.started: list[Running] = []
-        self.ended: list[Running] = []
         self.now = 0.0
-        self.launching = 0.0
-        self.num_replicas = 0  # that run or wait
         self.next_batch_s = self.batch_set_s = -math.inf
         self.last_submit_s = -math.inf
         self.to_come = 0
-        self.asks: dict[int, tuple[Ask, ...]] = {}
-        self.never_runs: dict[tuple[Ask, int], str] = {}
-        self.tried: set[int] = set()  # numbers that had their chance not to launch
         self.later = 0  # events known from the start that are still to come
         self.batch = scheduler if isinstance(scheduler, BatchScheduler) else None
         scheduler.prepare(pool, mix or Mix((Ask(max(pool.width, 1)),), (1.0,)), seed=rules.seed)
@@ -216,60 +196,6 @@ class _Replay:
         """Whether anything but the passing of time may still change: what is set again and again stops without it."""
         return bool(self.to_come or self.later or any(number >= 0 for number in self.running))
 
-    def arrive(self, now: float, number: int, job: TraceJob) -> None:
-        """Put a job in line, unless it could never run here."""
-        asks = asks_of(job, self.pool.width)
-        why = self.never(job, asks)
-        if why:
-            if number < 0:
-                self.fleet.forget(number)
-            for observer in self.observers:
-                observer.refused(now, job, why)
-            return
-        self.asks[number] = asks
-        self.left_s[number] = job.duration_s
-        self.since_s[number] = now
-        self.num_replicas += number < 0
-        self.line.add(number, job, goes_first=number < 0)
-
-    def never(self, job: TraceJob, asks: tuple[Ask, ...]) -> str:
-        """Return why a job could not run on the empty cluster, or nothing."""
-        quota = self.rules.quotas.get(job.tenant)
-        if quota is not None and job.accelerators > quota:
-            return "more than its tenant's quota"
-        known = self.never_runs.get((asks[0], len(asks)))
-        if known is None:
-            known = self.never_runs[asks[0], len(asks)] = self.why_never(asks)
-        return known
-
-    def why_never(self, asks: tuple[Ask, ...]) -> str:
-        """Return what the empty cluster lacks for a job."""
-        pool = self.pool
-        kind = pool.accepts(asks[0].models)
-        if not kind.any():
-            return "no host of its kind"
-        if int((kind & (pool.num_gpus >= asks[0].gpus)).sum()) < len(asks):
-            return "larger than the cluster"
-        big = (pool.cpu_size >= asks[0].cpu_milli) & (pool.memory_size >= asks[0].memory_mib)
-        if int((kind & big & (pool.num_gpus >= asks[0].gpus)).sum()) < len(asks):
-            return "more processor or memory than a host has"
-        return ""
-
-    def outage(self, now: float, what: int, outage: Outage) -> None:
-        """Take a host out of use, or put it back."""
-        host = outage.host
-        if what == Happens.REPAIR:
-            self.host_down[host] -= 1
-            self.pool.is_up[host] = self.host_down[host] == 0
-        else:
-            self.host_down[host] = self.host_down.get(host, 0) + 1
-            self.pool.is_up[host] = False
-            if not outage.is_drain:
-                for run in [r for r in self.running.values() if any(g.host == host for g in r.grants)]:
-                    self.stop(now, run, "failed")
-        self.pool.changes += 1
-        self.pool.changed_at[host] = self.pool.changes
-
     def rescale(self, now: float, place: int) -> None:
         """Let replicas of a serving pool come and go."""
         for number in self.fleet.surplus(place, now, self.running):
@@ -299,43 +225,6 @@ class _Replay:
             self.left_s[run.number] = run.left_s + self.rules.move_s
             self.since_s[run.number] = now
             self.begin(now, run.number, run.job, moves[run.number], launch_s=0.0)
-
-    def take_off(self, now: float, run: Running, outcome: str) -> None:
-        """Take a job off its accelerators."""
-        run.settle(now)
-        del self.running[run.number]
-        self.site.give_back(run.grants)
-        self.works(run)
-        self.held[run.job.tenant] = self.held.get(run.job.tenant, 0.0) - run.job.accelerators
-        self.ended.append(run)
-        for observer in self.observers:
-            observer.end(now, run, outcome)
-
-    def works(self, run: Running) -> None:
-        """Note that a job launches no more."""
-        if run.is_launching:
-            run.is_launching = False
-            self.launching -= run.job.accelerators
-
-    def forget(self, number: int) -> None:
-        """Forget a job that is done."""
-        for known in (self.asks, self.left_s, self.since_s):
-            known.pop(number, None)
-
-    def stop(self, now: float, run: Running, outcome: str) -> None:
-        """Stop a job; unless it is done, it waits again."""
-        self.take_off(now, run, outcome)
-        if outcome == "done":
-            self.forget(run.number)
-            return
-        self.since_s[run.number] = now
-        if run.job.kind != SERVING and outcome != "never-launched":
-            left = self.left_s[run.number]
-            every = self.rules.checkpoint_every_s
-            done = left - run.left_s
-            kept = done - math.fmod(done, every) if every > 0 else done
-            self.left_s[run.number] = left - max(kept, 0.0) + self.rules.restart_s
-        self.line.add(run.number, run.job, goes_first=run.number < 0)
 
     def schedule(self, now: float) -> str:
         """Start what can start; return why the first that cannot is blocked."""
@@ -448,40 +337,6 @@ class _Replay:
     def place_of(self, number: int) -> int:
         return next(i for i, (n, _) in enumerate(self.line) if n == number)
 
-    def begin(
-        self, now: float, number: int, job: TraceJob, grants: list[Grant], *, launch_s: float | None = None
-    ) -> None:
-        """Give a job its accelerators."""
-        self.site.take(grants, job.tenant)
-        self.held[job.tenant] = self.held.get(job.tenant, 0.0) + job.accelerators
-        if launch_s is None:
-            launch_s = self.fleet.lag_s(number) if number < 0 else self.rules.launch_s
-        works = now + launch_s
-        run = Running(number, job, grants, now, self.left_s[number], works, work_s=works)
-        run.end_s = works + run.left_s
-        if self.does_not_launch(number):
-            run.left_s, run.work_s, run.seen_s = math.inf, math.inf, math.inf
-            run.end_s = now + self.rules.launch_timeout_s
-        self.running[number] = run
-        if run.end_s < math.inf:
-            self.events.add(run.end_s, Happens.FINISH, (run, run.version))
-        if run.work_s > now:
-            run.is_launching = True
-            self.launching += job.accelerators
-            if run.work_s < math.inf:
-                self.events.add(run.work_s, Happens.WAKE, ("works", run))
-        self.started.append(run)
-        for observer in self.observers:
-            observer.start(now, run, self.since_s[number])
-
-    def does_not_launch(self, number: int) -> bool:
-        """Tell, once for each job of the trace, whether it fails to come up."""
-        frac = self.rules.never_launch_frac
-        if not frac or number < 0 or number in self.tried:
-            return False
-        self.tried.add(number)
-        return bool(np.random.default_rng((self.rules.seed, number)).random() < frac)
-
     def preempt(self, now: float, job: TraceJob, asks: tuple[Ask, ...]) -> list[Grant] | None:
         """Stop the youngest jobs of least priority until the job fits; none if that would not help."""
         lower = [run for run in self.running.values() if run.job.priority < job.priority]
@@ -506,19 +361,3 @@ class _Replay:
                 self.stop(now, run, "preempted")
         self.site.admit(job, now)
         return self.site.choose(self.scheduler, asks)
-
-    def restretch(self, now: float) -> None:
-        """Ask how neighbours slow each other down now, and move the ends of those that changed."""
-        if self.stretch is None:
-            return
-        for number, slowdown in self.stretch.changed(self.running, self.started, self.ended).items():
-            run = self.running[number]
-            if run.left_s == math.inf:
-                continue
-            run.settle(now)
-            for observer in self.observers:
-                observer.slowed(now, run, slowdown)
-            run.slowdown = slowdown
-            run.version += 1
-            run.end_s = max(now, run.work_s) + run.left_s * slowdown
-            self.events.add(run.end_s, Happens.FINISH, (run, run.version))
