@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from planner.report import Study, write_report
-from tests.reports.studies import compare_study, observe_study, replay_study, score_study, weigh_study
+from tests.reports.studies import compare_study, fabric_study, observe_study, replay_study, score_study, weigh_study
+from topologies.bill.bill import bill_of
+from topologies.bill.output import bill_csv
+from topologies.bill.wire_map import wire_map_csv
 
 STUDIES: dict[str, Callable[[], Study]] = {
     "compare": compare_study,
@@ -71,3 +74,18 @@ def hover_first_mark(page: Any) -> None:
     box = spot.first.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.wait_for_selector(".figure .hoverlayer :is(.hovertext, .legend)", timeout=5000)
+
+
+def test_files_inside_a_page_are_saved_whole(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    study = fabric_study("dgx-h100-superpod-1su")
+    write_report(study, tmp_path / "fabric.html")
+    opened = open_page(tmp_path / "fabric.html")
+    bill = bill_of(study.fabric)
+    for label, text in (("Bill (CSV)", bill_csv(bill)), ("Wire map with ports", wire_map_csv(bill))):
+        with opened.page.expect_download() as saved:
+            opened.page.get_by_role("button", name=label).click()
+        assert Path(saved.value.path()).read_bytes().decode() == text
+    opened.page.get_by_role("link", name="Bill", exact=True).last.click()
+    assert opened.page.evaluate("location.hash") in ("#bill", "#model-bill")
+    assert opened.errors == []
+    assert opened.requests == []
