@@ -14,7 +14,7 @@ from solvers.policies import BestFit, FirstFit, SlurmTree
 
 __all__ = ["greedy_starts"]
 
-_START_S = 0.1  # what a greedy placement counts as in a repeatable run
+_START_S = 1e-5  # what a job, and as much for each thousand hosts, counts as in a repeatable run
 
 _Order = Callable[[list[Job]], list[Job]]
 
@@ -34,7 +34,7 @@ def _by_limits(jobs: list[Job]) -> list[Job]:
 
 
 def greedy_starts(search: Search, warm_start: Placement | None) -> None:
-    """Take the best of the warm start and of greedy placements in several orders; at least one is always made."""
+    """Take the best of the warm start and of greedy placements in several orders; the baselines' own in any case."""
     problem = search.problem
     if warm_start is not None:
         search.offer(warm_start, "warm start")
@@ -44,10 +44,10 @@ def greedy_starts(search: Search, warm_start: Placement | None) -> None:
     found: list[Placement] = []
     for order in orders:
         for policy in policies:
-            if found and search.left_s <= 0:
+            if order is not in_order and search.left_s <= 0:
                 break
             waiting = order([job for job in problem.jobs if job.id not in kept])
-            search.clock.charge(_START_S)
+            search.clock.charge(_START_S * len(waiting) * (1 + problem.fabric.num_hosts / 1000))
             placed, left_out = place_in_order(Inventory(problem, kept), waiting, policy)
             found.append(merged(kept, placed))
             search.offer_weight(found[-1], "greedy starts")
