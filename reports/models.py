@@ -70,7 +70,7 @@ MODELS: Mapping[str, Model] = {
     "bill": Model(
         "Bill",
         "Counts of the graph; lengths by a model of racks and rows; prices are planning estimates.",
-        (("bill", "exact counts agreement_frac", "{} of published switch and cable counts are met"),),
+        (("bill", "exact or explained counts agreement_frac", "{} of published counts are met or explained"),),
     ),
     "counts": Model("Counts", "Counted, not modelled: leaf switches and ring edges of the hosts that were chosen."),
 }

@@ -22,6 +22,9 @@ def main(data: str, path: str) -> None:
         }
         for suite in report.suites
     }
+    missing = wanted - {(suite, metric) for suite, told in suites.items() for metric in told}
+    if missing:
+        raise SystemExit(f"no suite measures {sorted(missing)}: see reports/models.py")  # noqa: EM102
     text = json.dumps({"made_by": "make errors", "suites": suites}, indent=1, sort_keys=True)
     Path(path).write_text(text + "\n", encoding="utf-8")
 
