@@ -18,6 +18,10 @@ ASSUMPTIONS: Mapping[str, str] = {
     "restart_s": "time to restart",
     "checkpoint_s": "time to write a checkpoint",
     "repair_h": "time to repair",
+    "depreciation_years": "years until written off",
+    "host_price_frac": "price of a host beside its accelerators",
+    "leaf_mtbf_h": "time between failures of a leaf switch",
+    "rack_mtbf_h": "time between failures of a rack",
 }
 """Key of an assumption → what it is called; others are told as they are."""
 _TURNS, _HOLDS, _LINE = "#D55E00", "#0072B2", "#7d8b99"

@@ -31,6 +31,11 @@ _UNITS = {
     "restart_s": "s to restart after a failure",
     "checkpoint_s": "s to write a checkpoint",
     "repair_h": "h until what failed is repaired",
+    "host_price_frac": "price of a host's other parts over that of its accelerators",
+    "rack_repair_h": "h until a rack is repaired",
+    "leaf_repair_h": "h until a leaf switch is replaced",
+    "leaf_mtbf_h": "hours between failures of a leaf switch",
+    "rack_mtbf_h": "hours between failures of what a rack shares",
 }
 
 Cell = Mapping[str, Any]
