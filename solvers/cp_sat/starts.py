@@ -7,10 +7,13 @@ from collections.abc import Callable
 from planner.job import Job
 from planner.placement import Placement
 from solvers.cp_sat.search import Search
+from solvers.fgd import Fgd
 from solvers.fitting import Policy
 from solvers.greedy import in_order, merged, place_in_order, start_of
 from solvers.inventory import Inventory
+from solvers.kueue import KueueTas
 from solvers.policies import BestFit, FirstFit, SlurmTree
+from solvers.slurm_block import SlurmBlock
 
 __all__ = ["greedy_starts"]
 
@@ -53,6 +56,14 @@ def greedy_starts(search: Search, warm_start: Placement | None) -> None:
             search.offer_weight(found[-1], "greedy starts")
             if not left_out and len(found) >= len(policies):
                 break
+    waiting = in_order(job for job in problem.jobs if job.id not in kept)
+    others: tuple[Policy, ...] = (KueueTas(least_free=False), KueueTas(least_free=True), Fgd(), SlurmBlock())
+    for policy in others:
+        if search.left_s <= 0:
+            break
+        search.clock.charge(_START_S * len(waiting) * (1 + problem.fabric.num_hosts / 1000))
+        found.append(merged(kept, place_in_order(Inventory(problem, kept), waiting, policy)[0]))
+        search.offer_weight(found[-1], "greedy starts")
     best = search.weight
     for placement in found:
         if search.left_s > 0 and search.weight_of(placement) >= best:
