@@ -86,6 +86,21 @@ class Incidence:
         """Row of each entry, shape ``(num_entries,)``."""
         return np.repeat(np.arange(self.num_rows, dtype=np.int64), sizes(self.row_start))
 
+    def own_load(self) -> npt.NDArray[np.float64]:
+        """Return for each entry what its row puts on its link in all, the entries of one pair together, ``(entries,)``."""
+        row, link = self.entry_row(), self.link
+        owner = np.empty(self.num_links, np.int64)
+        owner[link] = row
+        shared = np.zeros(self.num_links, bool)
+        shared[link[owner[link] != row]] = True
+        # On a link with one row all entries are that row's; only the others have to be sorted out.
+        load = sum_at(link, self.multiplicity, self.num_links)[link]
+        contended = np.flatnonzero(shared[link])
+        key = row[contended] * self.num_links + link[contended]
+        _, place = np.unique(key, return_inverse=True)
+        load[contended] = sum_at(place.ravel(), self.multiplicity[contended], key.size)[place.ravel()]
+        return load
+
     def select(self, rows: npt.NDArray[np.int64]) -> Incidence:
         """Keep `rows` only, in the order given."""
         begin = self.row_start[rows]

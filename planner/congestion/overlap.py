@@ -51,6 +51,7 @@ def expected_inverse_rates(
     """
     reduced, limit = contended(loads.incidence, capacity_bytes_per_s)
     draws = np.random.default_rng(seed).random((num_samples, compute_s.size))
+    limit = np.minimum(limit, alone.rate_bytes_per_s)
     inverse = _inverse(loads, alone.rate_bytes_per_s)
     time_s = loads.job_times(inverse)
     for _ in range(_MAX_ROUNDS):
@@ -86,7 +87,7 @@ def _rates_of_draw(
     weight = sum_at(present.link, present.multiplicity, present.num_links)
     absent = incidence.select(np.flatnonzero(~there))
     if absent.num_entries:
-        own, capacity = absent.multiplicity, capacity_bytes_per_s[absent.link]
+        own, capacity = absent.own_load(), capacity_bytes_per_s[absent.link]
         fair = capacity / (own + weight[absent.link])
         left = (capacity - used[absent.link]) / own
         level = np.maximum(fair, left)

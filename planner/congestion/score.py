@@ -14,7 +14,7 @@ from planner.congestion.report import CongestionReport, View, ViewName
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 from topologies.routing.network import Routing
-from topologies.routing.rows import Float64s, Int64s, sizes, sum_at
+from topologies.routing.rows import Float64s, Int64s, sizes
 
 __all__ = ["alone_rates", "score_flows"]
 
@@ -82,7 +82,7 @@ def _fill_frac(loads: Loads, rate_bytes_per_s: Float64s) -> Float64s:
 
 def alone_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
     """Rate of each row with nobody else there: its tightest link, with the row's own entries on it added up."""
-    level = capacity_bytes_per_s[incidence.link] / _own_load(incidence)
+    level = capacity_bytes_per_s[incidence.link] / incidence.own_load()
     rate, link = np.full(incidence.num_rows, np.inf), np.full(incidence.num_rows, NO_LINK, np.int64)
     size = sizes(incidence.row_start)
     filled = np.flatnonzero(size)
@@ -92,22 +92,6 @@ def alone_rates(incidence: Incidence, capacity_bytes_per_s: Float64s) -> MaxMin:
         tight = np.flatnonzero(level <= np.repeat(rate, size))
         link[filled] = incidence.link[tight[np.searchsorted(tight, start)]]
     return MaxMin(rate, link, 1)
-
-
-def _own_load(incidence: Incidence) -> Float64s:
-    """For each entry, what its row puts on its link in all, ``(entries,)``: the entry, and others of the same pair."""
-    row, link = incidence.entry_row(), incidence.link
-    owner = np.empty(incidence.num_links, np.int64)
-    owner[link] = row
-    shared = np.zeros(incidence.num_links, bool)
-    shared[link[owner[link] != row]] = True
-    # On a link with one row all entries are that row's; only the others have to be sorted out.
-    load = sum_at(link, incidence.multiplicity, incidence.num_links)[link]
-    contended = np.flatnonzero(shared[link])
-    key = row[contended] * incidence.num_links + link[contended]
-    _, place = np.unique(key, return_inverse=True)
-    load[contended] = sum_at(place.ravel(), incidence.multiplicity[contended], key.size)[place.ravel()]
-    return load
 
 
 def _view(name: ViewName, loads: Loads, rate: Float64s, link: Int64s) -> View:

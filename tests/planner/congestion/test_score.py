@@ -15,6 +15,7 @@ from tests.fixtures.clos_fabrics import boxes, leaf_spine
 from topologies.errors import InputError
 from topologies.fabric import Fabric
 from topologies.routing.dmodk import DModK
+from topologies.routing.ecmp import Ecmp
 from topologies.routing.network import Routing
 from topologies.routing.spray import Spray
 
@@ -110,6 +111,16 @@ def test_expected_lies_between_alone_and_worst_and_meets_both_ends() -> None:
     half = score_flows(fabric, flows, Spray(), compute_s=8.0, num_samples=4000)
     duty = (np.sqrt(5) - 1) / 2
     np.testing.assert_allclose(half.expected.time_s, 8 * (1 + duty), rtol=0.02)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nobody_is_expected_to_be_faster_than_alone(seed: int) -> None:
+    # Hashing puts several flows of one ring on one uplink, so that a ring crowds itself.
+    fabric = leaf_spine(leaves=4, spines=3, hosts=4)
+    order = np.random.default_rng(seed).permutation(16)
+    flows = job_flows(fabric, [order[:8], order[8:13], order[13:]], [Demand(80)] * 3)
+    report = score_flows(fabric, flows, Ecmp(seed), compute_s=10.0, seed=seed)
+    assert np.all(report.expected.time_s >= report.isolated.time_s * (1 - 1e-9))
 
 
 def test_same_seed_same_answer() -> None:
