@@ -87,7 +87,7 @@ class Incidence:
         return np.repeat(np.arange(self.num_rows, dtype=np.int64), sizes(self.row_start))
 
     def own_load(self) -> npt.NDArray[np.float64]:
-        """Return for each entry what its row puts on its link in all, the entries of one pair together, ``(entries,)``."""
+        """Return for each entry what its row puts on its link in all, ``(entries,)``: entries of one pair together."""
         row, link = self.entry_row(), self.link
         owner = np.empty(self.num_links, np.int64)
         owner[link] = row
