@@ -234,7 +234,7 @@ _JOB_RULES: tuple[Callable[[_Look, Job], Iterator[str]], ...] = (
 
 
 def _groups_of(look: _Look, job: Job, group: npt.NDArray[np.integer]) -> list[int]:
-    return np.unique(group[look.hosts[job.id]]).tolist()  # type: ignore[no-any-return]
+    return [int(number) for number in np.unique(group[look.hosts[job.id]])]
 
 
 def _isolation(look: _Look) -> Iterator[str]:

@@ -360,10 +360,10 @@ class FabricBuilder:
 
     # ---- one by one, by name -----------------------------------------------------------------------------------
 
-    def add_host(self, name: str, *, rack: str | None = None, **options: object) -> HostBlock:
+    def add_host(self, name: str, *, rack: str | None = None, **options: Any) -> HostBlock:
         """Add one host by name; `options` are those of `add_hosts`."""
         racks = None if rack is None else self.rack(rack)
-        return self.add_hosts([name], racks=racks, **options)  # type: ignore[arg-type]
+        return self.add_hosts([name], racks=racks, **options)
 
     def add_named_host(
         self,

@@ -137,9 +137,10 @@ def _level(name: str, option: str) -> LevelName:
     from planner.objective import LEVELS
     from topologies.errors import InputError
 
-    if name not in LEVELS:
+    level = next((level for level in LEVELS.values() if level.name == name), None)
+    if level is None:
         raise InputError(what="no such level", where=option, found=repr(name), allowed=", ".join(LEVELS))
-    return LEVELS[name].name  # type: ignore[index]
+    return level.name
 
 
 def _number(text: str) -> float | None:

@@ -12,6 +12,7 @@ __all__ = ["sweep_table", "weigh_tables"]
 def weigh_tables(cells: list[dict[str, Any]], front: set[int]) -> None:
     """Print what was found for each design, workload and size."""
     _main_table(cells, front)
+    print_lines(["MFU: of the dense bf16 peak, whatever precision runs"])
     _bill_table(cells)
     _failure_table(cells)
     _domain_table(cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -232,7 +233,7 @@ def _assumptions(groups: Sequence[Group]) -> tuple[str, ...]:
 
 
 def collective_time(
-    fabric: Fabric, group: npt.ArrayLike, collective: str, size_bytes: npt.ArrayLike, **options: object
+    fabric: Fabric, group: npt.ArrayLike, collective: str, size_bytes: npt.ArrayLike, **options: Any
 ) -> CollectiveTable:
     """Return what a collective takes on one group; `options` are those of `collective_times`.
 
@@ -241,4 +242,4 @@ def collective_time(
     InputError
         As `collective_times`.
     """
-    return collective_times(fabric, [group], collective, size_bytes, **options)  # type: ignore[arg-type]
+    return collective_times(fabric, [group], collective, size_bytes, **options)

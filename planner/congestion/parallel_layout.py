@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from planner.collectives.definitions import Collective
 from planner.collectives.traffic import Demand
 from topologies.errors import InputError
 from topologies.routing.rows import Int64s
@@ -91,11 +92,11 @@ class ParallelLayout:
     def demand(self, axis: Axis) -> Demand:
         """Return what a group along one axis runs each step."""
         size = float(getattr(self, f"{axis}_bytes"))
-        collective = {
+        collectives: dict[Axis, Collective] = {
             "tp": "all-reduce",
             "cp": "send-recv",
             "ep": "all-to-all",
             "dp": "all-reduce",
             "pp": "send-recv",
-        }[axis]
-        return Demand(size, collective)  # type: ignore[arg-type]
+        }
+        return Demand(size, collectives[axis])

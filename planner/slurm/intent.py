@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 __all__ = ["Intent", "parse_intent"]
 
@@ -49,7 +50,7 @@ class Intent:
     unread: tuple[str, ...] = field(default=())
 
 
-def parse_intent(comment: str, *, defaults: Mapping[str, object] | None = None) -> Intent:
+def parse_intent(comment: str, *, defaults: Mapping[str, Any] | None = None) -> Intent:
     """Read the words after ``scaleplan:`` in a comment; the rest of the comment is the user's own business.
 
     Parameters
@@ -59,7 +60,7 @@ def parse_intent(comment: str, *, defaults: Mapping[str, object] | None = None) 
     defaults
         Values for what the comment does not say, by field name.
     """
-    intent = Intent(**{k: v for k, v in (defaults or {}).items() if v is not None})  # type: ignore[arg-type]
+    intent = Intent(**{k: v for k, v in (defaults or {}).items() if v is not None})
     _, found, rest = comment[:_MAX_COMMENT_CHARS].partition(_START)
     if not found:
         return intent
@@ -75,7 +76,8 @@ def parse_intent(comment: str, *, defaults: Mapping[str, object] | None = None) 
         elif match.group(1) == "pattern" and match.group(2) in _PATTERNS:
             intent = replace(intent, pattern=match.group(2))
         elif match.group(1) in _NUMBERS and match.group(2).isdigit() and 0 < int(match.group(2)) <= _MAX_NUMBER:
-            intent = replace(intent, **{match.group(1): int(match.group(2))})  # type: ignore[arg-type]
+            number: dict[str, Any] = {match.group(1): int(match.group(2))}
+            intent = replace(intent, **number)
         else:
             unread.append(word)
     return replace(intent, unread=tuple(unread))

@@ -209,9 +209,10 @@ class Journal:
 
     def decisions(self, ref: str | None = None, *, since_s: float = 0.0, limit: int = 1000) -> list[Decision]:
         """Return decisions, oldest first; the newest `limit` of them."""
-        where, values = "at_s >= ?", [since_s, limit]
+        where = "at_s >= ?"
+        values: tuple[object, ...] = (since_s, limit)
         if ref is not None:
-            where, values = "ref = ? AND at_s >= ?", [ref, since_s, limit]  # type: ignore[list-item]
+            where, values = f"ref = ? AND {where}", (ref, *values)
         rows = self._db.execute(
             f"SELECT at_s, ref, submit_s, action, hosts, reason, figures FROM decisions WHERE {where} "
             "ORDER BY id DESC LIMIT ?",

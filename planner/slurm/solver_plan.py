@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.collectives.definitions import Collective
 from planner.collectives.traffic import Demand
 from planner.evaluate import evaluate
 from planner.job import Job
@@ -208,7 +209,7 @@ def _gpus(ask: Ask, room: Room) -> int:
 def _job(ask: Ask, room: Room) -> Job:
     gpus = _gpus(ask, room)
     intent = ask.intent
-    pattern = "all-to-all" if intent.pattern == "all-to-all" or intent.ep > gpus else "all-reduce"
+    pattern: Collective = "all-to-all" if intent.pattern == "all-to-all" or intent.ep > gpus else "all-reduce"
     base = len(room.block_sizes) > 0 and ask.in_blocks and not ask.segment_nodes
     most = -(-ask.num_nodes // room.block_sizes[0]) if base else None
     if ask.max_leaves:
@@ -220,7 +221,7 @@ def _job(ask: Ask, room: Room) -> Job:
         tenant=str(ask.user_id),
         exclusive=ask.whole_nodes or not ask.gpus,
         max_leaf_groups=most,
-        traffic=Demand(DEFAULT_STEP_BYTES, pattern),  # type: ignore[arg-type]
+        traffic=Demand(DEFAULT_STEP_BYTES, pattern),
     )
 
 

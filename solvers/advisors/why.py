@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -100,11 +101,11 @@ class Trial:
 
     def without(self, families: tuple[str, ...]) -> tuple[Job, Problem, Inventory]:
         """Return the job, the problem and what is free without some things."""
-        changes: dict[str, object] = {}
+        changes: dict[str, Any] = {}
         for name in families:
             if name in JOB_FAMILIES:
                 changes |= JOB_FAMILIES[name]
-        job = replace(self.job, **changes) if changes else self.job  # type: ignore[arg-type]
+        job = replace(self.job, **changes) if changes else self.job
         states = frozenset(name for name in families if name not in JOB_FAMILIES)
         if states not in self._inventories:
             self._inventories[states] = self._freed(states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,9 +83,9 @@ def _leaf_pods(fabric: Fabric, first: int, num: int) -> Int64s:
     return pod
 
 
-def _shortest_ways(cables: object, sources: Int64s) -> tuple[Int64s, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def _shortest_ways(cables: Any, sources: Int64s) -> tuple[Int64s, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
     """Return hops and number of shortest ways from each source to each switch, level by level; −1 hops: no way."""
-    num = cables.shape[0]  # type: ignore[attr-defined]
+    num = cables.shape[0]
     hops = np.full((len(sources), num), -1, np.int64)
     ways = np.zeros((len(sources), num))
     rows = np.arange(len(sources))
@@ -102,8 +103,8 @@ def _shortest_ways(cables: object, sources: Int64s) -> tuple[Int64s, np.ndarray[
     return hops, ways
 
 
-def _disjoint(cables: object, source: int, target: int) -> int:
+def _disjoint(cables: Any, source: int, target: int) -> int:
     """Return the number of ways between two switches without a common cable (Menger: the largest flow)."""
     from scipy.sparse.csgraph import maximum_flow
 
-    return int(maximum_flow(cables.astype(np.int32), source, target).flow_value)  # type: ignore[attr-defined]
+    return int(maximum_flow(cables.astype(np.int32), source, target).flow_value)

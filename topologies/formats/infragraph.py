@@ -18,6 +18,7 @@ from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOpti
 from topologies.formats.source import Source
 from topologies.formats.wiring import built
 from topologies.kinds.hosts import HOST_LATENCY_US, LINK_LATENCY_US, SCALE_UP_LATENCY_US
+from topologies.parts import Part
 from topologies.units import from_gb_per_s, from_gbps, from_us
 
 __all__ = ["InfragraphFormat"]
@@ -223,12 +224,12 @@ class _Builder:
         if without and nics:
             self.left_out.append(f"the NICs of {without} hosts, which have no edge")
 
-    def _add_host(self, name: str, i: int, device: Device, inside: _Inside, part: object) -> None:
+    def _add_host(self, name: str, i: int, device: Device, inside: _Inside, part: Part | None) -> None:
         host = self._name(name, i)
         block = self.builder.add_hosts(
             [host],
             accelerators=len(inside.accelerators),
-            part=part,  # type: ignore[arg-type]
+            part=part,
             nics=len(inside.nics),
             accelerator_labels=[self._label(device, element) for element in inside.accelerators],
             nic_labels=[self._label(device, element) for element in inside.nics],

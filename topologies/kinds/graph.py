@@ -23,6 +23,7 @@ from topologies.kinds.hosts import (
     plan_hosts,
 )
 from topologies.kinds.registry import BuildContext
+from topologies.parts import PartClass
 from topologies.units import from_gbps, from_us
 
 __all__ = ["GraphKind"]
@@ -117,11 +118,9 @@ class _GraphBuilder:
     def _add_parts(self, given: HostType, key: Key) -> None:
         """Add the parts that a type with a stated inside names before all others."""
         if given.inside == "stated":
-            ids = (("accelerator", given.accelerator), ("nic", given.nic))
+            ids: tuple[tuple[PartClass, str | None], ...] = (("accelerator", given.accelerator), ("nic", given.nic))
             self.builder.add_parts(
-                part_of(self.parts, part_id, part_class, (*key, part_class))  # type: ignore[arg-type]
-                for part_class, part_id in ids
-                if part_id
+                part_of(self.parts, part_id, part_class, (*key, part_class)) for part_class, part_id in ids if part_id
             )
 
     def _add_stated(self, hosts: GraphHosts, given: HostType, key: Key) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,9 +118,11 @@ def stack(communicators: Sequence[Communicator]) -> Communicators:
         return np.array([[getattr(graph, name) for graph in row] for row in graphs], dtype=dtype).reshape(shape)
 
     ints, floats, bools = np.int64, np.float64, np.bool_
-    columns = {name: column(name, ints) for name in ("num_nodes", "num_ranks", "architecture", "cpu", "channels")}
+    columns: dict[str, Any] = {
+        name: column(name, ints) for name in ("num_nodes", "num_ranks", "architecture", "cpu", "channels")
+    }
     columns |= {name: column(name, bools) for name in ("collnet", "nvswitch", "same_architecture")}
     columns |= {f"graph_{n}": table(n, ints) for n in ("channels", "pattern", "intra_path", "inter_path")}
     columns |= {f"graph_{n}": table(n, floats) for n in ("intra_bytes_per_s", "inter_bytes_per_s")}
     columns["graph_same_channels"] = table("same_channels", bools)
-    return Communicators(**columns)  # type: ignore[arg-type]
+    return Communicators(**columns)
