@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.evaluate import evaluate
 from planner.job import Job
 from planner.placement import Placement
 from planner.problem import Problem
 from planner.result import Refusal, Result
-from planner.solver import Progress, ProgressListener
+from planner.solver import ProgressListener
 from solvers.fitting import fit
-from solvers.greedy import check_call, in_order, merged, start_of, trivial_bound
+from solvers.greedy import check_call, in_order, judged, merged, start_of
 from solvers.inventory import Inventory, Taken
 from solvers.policies import BestFit
 from solvers.reasons import refusal
@@ -142,23 +141,7 @@ class ArnoldSolver:
             else:
                 ranks[job.id], spares[job.id] = taken.ranks, taken.spares
         placement = merged(kept, Placement(ranks, spares))
-        score = evaluate(problem, placement, seed=seed)
-        bound = trivial_bound(problem)
-        elapsed = time.monotonic() - began
-        if on_progress is not None:
-            on_progress(Progress(elapsed, score["placed_weight"], bound.get("placed_weight", float("inf")), "done"))
-        return Result(
-            status="feasible" if refusals else "optimal",
-            placement=placement,
-            score=score,
-            objective=problem.objective,
-            bound=bound,
-            refusals=tuple(refusals),
-            run_time_s=elapsed,
-            seed=seed,
-            solver=self.name,
-            fabric_fingerprint=problem.fabric.fingerprint,
-        )
+        return judged(problem, placement, refusals, self.name, seed=seed, began_s=began, on_progress=on_progress)
 
 
 def _place(inventory: Inventory, job: Job) -> Taken | None:

@@ -27,6 +27,7 @@ __all__ = [
     "SlurmTreeSolver",
     "check_call",
     "in_order",
+    "judged",
     "merged",
     "place_in_order",
     "start_of",
@@ -113,23 +114,43 @@ class GreedySolver:
         placed, left_out = place_in_order(inventory, waiting, self.policy(seed), until_s=began + time_limit_s)
         placement = merged(kept, placed)
         refusals: tuple[Refusal, ...] = tuple(refusal(inventory, job, rule=self.rule) for job in left_out)
-        bound = trivial_bound(problem)
-        score = evaluate(problem, placement, seed=seed)
-        elapsed = time.monotonic() - began
-        if on_progress is not None:
-            on_progress(Progress(elapsed, score["placed_weight"], bound.get("placed_weight", float("inf")), "done"))
-        return Result(
-            status="optimal" if not refusals else "feasible",
-            placement=placement,
-            score=score,
-            objective=problem.objective,
-            bound=bound,
-            refusals=refusals,
-            run_time_s=elapsed,
-            seed=seed,
-            solver=self.name,
-            fabric_fingerprint=problem.fabric.fingerprint,
-        )
+        return judged(problem, placement, refusals, self.name, seed=seed, began_s=began, on_progress=on_progress)
+
+
+def judged(
+    problem: Problem,
+    placement: Placement,
+    refusals: Sequence[Refusal],
+    solver: str,
+    *,
+    seed: int,
+    began_s: float,
+    on_progress: ProgressListener | None,
+) -> Result:
+    """Return the result of a solver that knows no bound but the trivial one, scored as all are.
+
+    Parameters
+    ----------
+    began_s
+        When the solver began, by `time.monotonic`.
+    """
+    bound = trivial_bound(problem)
+    score = evaluate(problem, placement, seed=seed)
+    elapsed = time.monotonic() - began_s
+    if on_progress is not None:
+        on_progress(Progress(elapsed, score["placed_weight"], bound.get("placed_weight", float("inf")), "done"))
+    return Result(
+        status="feasible" if refusals else "optimal",
+        placement=placement,
+        score=score,
+        objective=problem.objective,
+        bound=bound,
+        refusals=tuple(refusals),
+        run_time_s=elapsed,
+        seed=seed,
+        solver=solver,
+        fabric_fingerprint=problem.fabric.fingerprint,
+    )
 
 
 class FirstFitSolver(GreedySolver):
