@@ -16,7 +16,7 @@ from topologies.files.name_ranges import expand_names
 from topologies.formats.name_runs import name_runs
 from topologies.formats.ports import CablePorts
 from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOptions
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.parts import Part
 from topologies.parts_catalog import load_parts
 from topologies.units import from_gbps, from_us, to_gbps, to_us
@@ -48,9 +48,8 @@ class FabricTextFormat(BaseFormat):
         """Return the fabric of one file of any kind; see `FabricFormat.read`."""
         from topologies.files.fabric_file import fabric_of
 
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two fabric files", found=sources[0].name, fix="give one")
-        document = sources[0].document
+        source = only_one(sources, "two fabric files")
+        document = source.document
         fabric = fabric_of(document, parts=options.parts)
         return Imported(fabric, self.name, ports=ports_of(document, fabric))
 

@@ -15,7 +15,7 @@ from topologies.formats.infragraph_document import Device, Edge, Element, Link, 
 from topologies.formats.infragraph_text import infragraph_text
 from topologies.formats.ports import CablePorts
 from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOptions
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.formats.wiring import built
 from topologies.kinds.hosts import HOST_LATENCY_US, LINK_LATENCY_US, SCALE_UP_LATENCY_US
 from topologies.parts import Part
@@ -46,9 +46,8 @@ class InfragraphFormat(BaseFormat):
 
     def read(self, sources: Sequence[Source], options: ReadOptions) -> Imported:
         """Return the fabric of one file; see `FabricFormat.read`."""
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two infrastructures", found=sources[0].name, fix="give one")
-        return _Builder(load_model(sources[0].document), sources[0], options).build()
+        source = only_one(sources, "two infrastructures")
+        return _Builder(load_model(source.document), source, options).build()
 
     def write(self, fabric: Fabric, ports: CablePorts | None, topology: str) -> Exported:
         """Return the fabric as YAML, each host and switch an instance of its own name."""

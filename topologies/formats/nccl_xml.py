@@ -10,7 +10,7 @@ from topologies.formats.host_inside import nearest_nics, nvlink_rate, one_host
 from topologies.formats.inside import HostInside
 from topologies.formats.registry import BaseFormat, Imported, ReadOptions
 from topologies.formats.safe_xml import Element, parse_xml
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.units import from_gbps
 
 __all__ = ["NcclXmlFormat"]
@@ -43,9 +43,7 @@ class NcclXmlFormat(BaseFormat):
 
 
 def _inside(sources: Sequence[Source], options: ReadOptions) -> HostInside:
-    if len(sources) > 1:
-        raise sources[1].error(None, what="the insides of two hosts", found=sources[0].name, fix="give one")
-    source = sources[0]
+    source = only_one(sources, "the insides of two hosts")
     root = parse_xml(source)
     if root.tag != "system":
         raise source.error(root.line, what="not NCCL's topology", found=f"<{root.tag[:40]}>", allowed="<system>")

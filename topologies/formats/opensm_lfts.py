@@ -15,7 +15,7 @@ import numpy.typing as npt
 from topologies.errors import InputError
 from topologies.fabric import Fabric, LinkKind, NodeKind
 from topologies.formats.registry import BaseFormat, Imported
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.routing.static import NO_ROUTE, NextHops
 
 __all__ = ["OpensmLftsFormat"]
@@ -68,9 +68,7 @@ class OpensmLftsFormat(BaseFormat):
         InputError
             If the tables are cut short, or of another network; names the line.
         """
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two files of tables", found=sources[0].name, fix="give one")
-        source = sources[0]
+        source = only_one(sources, "two files of tables")
         if imported.ports is None or not imported.addresses:
             raise source.error(
                 None,

@@ -14,7 +14,7 @@ from topologies.fabric import Fabric, LinkKind, NodeKind
 from topologies.formats.hosts import accelerator_part, part_named
 from topologies.formats.ports import CablePorts
 from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOptions
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.formats.wiring import Wiring, built
 from topologies.units import from_gbps, to_gbps
 
@@ -83,9 +83,7 @@ class SimaiFormat(BaseFormat):
 
     def read(self, sources: Sequence[Source], options: ReadOptions) -> Imported:
         """Return the fabric of one file; see `FabricFormat.read`."""
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two topologies", found=sources[0].name, fix="give one")
-        source = sources[0]
+        source = only_one(sources, "two topologies")
         network = _parse(source)
         return _of_servers(network, source, options) if network.gpus_a_server else _of_hosts(network, source, options)
 

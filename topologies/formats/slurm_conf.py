@@ -12,7 +12,7 @@ from topologies.formats.ports import CablePorts
 from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOptions
 from topologies.formats.slurm_files import TopologyPlan, blocks_of_fabric, conf_text, tree_of_fabric
 from topologies.formats.slurm_tree import fabric_of_plan, own_tree, plan_losses
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.hostlist import expand_hosts
 
 __all__ = ["SlurmConfFormat", "Units", "checked_plan", "plan_to_write", "read_units"]
@@ -46,9 +46,7 @@ class SlurmConfFormat(BaseFormat):
 
     def read(self, sources: Sequence[Source], options: ReadOptions) -> Imported:
         """Return the fabric of one file; see `FabricFormat.read`."""
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two topologies", found=sources[0].name, fix="give one")
-        source = sources[0]
+        source = only_one(sources, "two topologies")
         units = read_units(source)
         plan = checked_plan(units, source)
         left_out = ["LinkSpeed, which Slurm does not use either"] if units.has_link_speed else []

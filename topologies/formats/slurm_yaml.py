@@ -14,7 +14,7 @@ from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOpti
 from topologies.formats.slurm_conf import Units, checked_plan, plan_to_write
 from topologies.formats.slurm_files import TopologyPlan, yaml_text
 from topologies.formats.slurm_tree import fabric_of_plan, plan_losses
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.hostlist import expand_hosts
 
 __all__ = ["SlurmYamlFormat"]
@@ -39,9 +39,7 @@ class SlurmYamlFormat(BaseFormat):
 
     def read(self, sources: Sequence[Source], options: ReadOptions) -> Imported:
         """Return the fabric of one topology of one file; see `FabricFormat.read`."""
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two topology files", found=sources[0].name, fix="give one")
-        source = sources[0]
+        source = only_one(sources, "two topology files")
         document = source.document
         index = _chosen(document, options.topology)
         plan = _plan(source, document, index, options)

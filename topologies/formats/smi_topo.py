@@ -9,7 +9,7 @@ from dataclasses import replace
 from topologies.formats.host_inside import MOST_NVLINKS, nearest_nics, nvlink_rate, one_host
 from topologies.formats.inside import HostInside
 from topologies.formats.registry import BaseFormat, Imported, ReadOptions
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 
 __all__ = ["SmiTopoFormat"]
 
@@ -42,9 +42,7 @@ class SmiTopoFormat(BaseFormat):
 
 
 def _inside(sources: Sequence[Source], options: ReadOptions) -> HostInside:
-    if len(sources) > 1:
-        raise sources[1].error(None, what="the insides of two hosts", found=sources[0].name, fix="give one")
-    source = sources[0]
+    source = only_one(sources, "the insides of two hosts")
     names, cells, line_of = _matrix(source)
     gpus = [name for name in names if name.startswith("GPU")]
     nics = [name for name in names if not name.startswith("GPU")]

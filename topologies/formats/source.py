@@ -6,7 +6,7 @@ import gzip
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from topologies.errors import InputError
 from topologies.files.document import Document
 from topologies.files.reading import decode_text, read_bytes
 
-__all__ = ["MAX_SOURCES", "MAX_TEXT_BYTES", "Source", "read_head", "read_sources"]
+__all__ = ["MAX_SOURCES", "MAX_TEXT_BYTES", "Source", "only_one", "read_head", "read_sources"]
 
 MAX_TEXT_BYTES = 512 * 2**20
 """Largest file read, unpacked. The ibnetdiscover output of 10,000 hosts with 8 NICs each has some 30 MB."""
@@ -168,3 +168,21 @@ def _unpacked(data: bytes, name: str) -> bytes:
     if len(unpacked) > MAX_TEXT_BYTES:
         raise InputError(what="the file is too large", where=name, allowed=f"at most {MAX_TEXT_BYTES} bytes unpacked")
     return unpacked
+
+
+def only_one(sources: Sequence[Source], two: str) -> Source:
+    """Return the one file of a format that takes one.
+
+    Parameters
+    ----------
+    two
+        What is wrong with several, as in ``two topologies``.
+
+    Raises
+    ------
+    InputError
+        If there are several; names the first two.
+    """
+    if len(sources) > 1:
+        raise sources[1].error(None, what=two, found=sources[0].name, fix="give one")
+    return sources[0]

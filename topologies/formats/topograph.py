@@ -19,7 +19,7 @@ from topologies.formats.registry import BaseFormat, Exported, Imported, ReadOpti
 from topologies.formats.slurm_conf import Units, checked_plan
 from topologies.formats.slurm_files import TopologyPlan
 from topologies.formats.slurm_tree import fabric_of_plan, plan_losses
-from topologies.formats.source import Source
+from topologies.formats.source import Source, only_one
 from topologies.hostlist import compress_hosts, expand_hosts
 
 __all__ = ["TopographFormat"]
@@ -55,9 +55,7 @@ class TopographFormat(BaseFormat):
 
     def read(self, sources: Sequence[Source], options: ReadOptions) -> Imported:
         """Return the fabric of one file; see `FabricFormat.read`."""
-        if len(sources) > 1:
-            raise sources[1].error(None, what="two topologies", found=sources[0].name, fix="give one")
-        source = sources[0]
+        source = only_one(sources, "two topologies")
         root = source.document.root
         reader = _Reader(source)
         if isinstance(root, dict) and "instances" in root:
